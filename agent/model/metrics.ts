@@ -1,0 +1,168 @@
+// The table of metrics (docs/metrics.md is generated from it) and the capability to write them. The registry that
+// keeps the values and serves them as text is observe/metrics.ts. kube-proxy's names are used where the meaning is
+// kube-proxy's; ours begin with shunt_.
+
+export interface MetricRow {
+  readonly kind: 'counter' | 'gauge' | 'histogram'
+  readonly help: string
+  readonly labels: readonly string[]
+  /** Upper bounds, for histograms. */
+  readonly buckets?: readonly number[]
+  readonly process: 'agent' | 'proxy' | 'both'
+}
+
+/** 1 ms doubling to 16.4 s: kube-proxy's buckets for sync durations. */
+const SYNC_BUCKETS_SECONDS = Array.from({ length: 15 }, (_, i) => 0.001 * 2 ** i)
+
+export const METRICS = {
+  kubeproxy_sync_proxy_rules_duration_seconds: {
+    kind: 'histogram',
+    help: 'Time of one sync, from the start of the plan to the commit.',
+    labels: ['ip_family'],
+    buckets: SYNC_BUCKETS_SECONDS,
+    process: 'agent',
+  },
+  kubeproxy_sync_full_proxy_rules_duration_seconds: {
+    kind: 'histogram',
+    help: 'Time of one full sync.',
+    labels: ['ip_family'],
+    buckets: SYNC_BUCKETS_SECONDS,
+    process: 'agent',
+  },
+  kubeproxy_sync_partial_proxy_rules_duration_seconds: {
+    kind: 'histogram',
+    help: 'Time of one partial sync.',
+    labels: ['ip_family'],
+    buckets: SYNC_BUCKETS_SECONDS,
+    process: 'agent',
+  },
+  kubeproxy_sync_proxy_rules_last_timestamp_seconds: {
+    kind: 'gauge',
+    help: 'When the last sync succeeded, seconds since 1970.',
+    labels: ['ip_family'],
+    process: 'agent',
+  },
+  kubeproxy_sync_proxy_rules_last_queued_timestamp_seconds: {
+    kind: 'gauge',
+    help: 'When the last change was queued, seconds since 1970.',
+    labels: ['ip_family'],
+    process: 'agent',
+  },
+  kubeproxy_sync_proxy_rules_iptables_restore_failures_total: {
+    kind: 'counter',
+    help: 'iptables-restore runs that failed.',
+    labels: ['ip_family'],
+    process: 'agent',
+  },
+  shunt_plan_build_seconds: {
+    kind: 'histogram',
+    help: 'Time to build a plan from a snapshot.',
+    labels: [],
+    buckets: SYNC_BUCKETS_SECONDS,
+    process: 'agent',
+  },
+  shunt_plan_generation: {
+    kind: 'gauge',
+    help: 'Generation of the plan in force.',
+    labels: [],
+    process: 'agent',
+  },
+  shunt_sync_failures_total: {
+    kind: 'counter',
+    help: 'Syncs that failed; the old rules stayed in force.',
+    labels: ['datapath'],
+    process: 'agent',
+  },
+  shunt_drift_repairs_total: {
+    kind: 'counter',
+    help: 'Times the kernel differed from the plan and was repaired.',
+    labels: ['datapath'],
+    process: 'agent',
+  },
+  shunt_source_problems: {
+    kind: 'gauge',
+    help: 'Problems in the objects of the source now.',
+    labels: ['severity'],
+    process: 'agent',
+  },
+  shunt_steering_selftest_total: {
+    kind: 'counter',
+    help: 'Self-test connections through the steering path, by result.',
+    labels: ['mechanism', 'result'],
+    process: 'agent',
+  },
+  shunt_steering_active: {
+    kind: 'gauge',
+    help: '1 while new connections of steered frontends reach the proxy.',
+    labels: ['mechanism'],
+    process: 'agent',
+  },
+  shunt_view_generation: {
+    kind: 'gauge',
+    help: 'Generation of the view that the proxy serves.',
+    labels: [],
+    process: 'proxy',
+  },
+  shunt_view_subscribers: {
+    kind: 'gauge',
+    help: 'Proxies connected to the view socket.',
+    labels: [],
+    process: 'agent',
+  },
+  shunt_proxy_connections_total: {
+    kind: 'counter',
+    help: 'Connections accepted, by Service port.',
+    labels: ['service'],
+    process: 'proxy',
+  },
+  shunt_proxy_connections_active: {
+    kind: 'gauge',
+    help: 'Connections open now.',
+    labels: [],
+    process: 'proxy',
+  },
+  shunt_proxy_connect_attempts_total: {
+    kind: 'counter',
+    help: 'Connection attempts to endpoints, by result.',
+    labels: ['service', 'result'],
+    process: 'proxy',
+  },
+  shunt_proxy_refused_total: {
+    kind: 'counter',
+    help: 'Connections refused by the proxy, by reason.',
+    labels: ['reason'],
+    process: 'proxy',
+  },
+  shunt_proxy_bytes_total: {
+    kind: 'counter',
+    help: 'Bytes relayed, by direction.',
+    labels: ['service', 'direction'],
+    process: 'proxy',
+  },
+  shunt_proxy_heartbeat_failures_total: {
+    kind: 'counter',
+    help: 'Heartbeats that the kernel refused.',
+    labels: [],
+    process: 'proxy',
+  },
+  shunt_proxy_event_loop_delay_seconds: {
+    kind: 'gauge',
+    help: 'Longest delay of the event loop in the last second.',
+    labels: [],
+    process: 'proxy',
+  },
+} as const satisfies Record<string, MetricRow>
+
+export type MetricName = keyof typeof METRICS
+
+/** Label values by label name; a row's labels must all be given. */
+export type Labels = Readonly<Record<string, string>>
+
+export interface Metrics {
+  /** Adds to a counter. */
+  add(name: MetricName, labels?: Labels, amount?: number): void
+  /** Sets a gauge. */
+  set(name: MetricName, value: number, labels?: Labels): void
+  /** Adds one observation to a histogram. */
+  observe(name: MetricName, value: number, labels?: Labels): void
+}
