@@ -25,7 +25,7 @@ export interface Service {
   readonly externalTrafficPolicy: TrafficPolicy
   readonly affinity: Affinity
   /** 0: none. */
-  readonly healthCheckNodePort: Port | 0
+  readonly healthCheckNodePort: Port
   /** From the annotation `shunt.dev/steer`; `auto`: steered if an L7 object selects it. */
   readonly steer: SteerMode
   /** From the annotation `shunt.dev/when-proxy-down`: `balance` lets the kernel balance alone, `reject` refuses. */
@@ -40,7 +40,7 @@ export interface ServicePort {
   readonly protocol: Protocol
   readonly port: Port
   /** 0: none. */
-  readonly nodePort: Port | 0
+  readonly nodePort: Port
   readonly appProtocol?: string
 }
 

@@ -107,7 +107,7 @@ export interface ServicePortPlan {
   /** Already resolved for Services on which it is not honoured (row 40). */
   readonly externalTrafficPolicy: TrafficPolicy
   /** Row 72: 0 unless LoadBalancer with external policy Local. */
-  readonly healthCheckNodePort: Port | 0
+  readonly healthCheckNodePort: Port
   readonly steering: Steering
 }
 

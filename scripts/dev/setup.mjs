@@ -1,0 +1,105 @@
+#!/usr/bin/env node
+// Makes a fresh Debian or Ubuntu machine able to run Shunt from this checkout: system packages, npm packages, the
+// addon and the BPF objects. Plain JavaScript without dependencies, because it runs on whatever Node (>= 20) is there
+// before anything is installed. Does nothing, quickly, when all is in place.
+
+import { spawnSync } from 'node:child_process'
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { createHash } from 'node:crypto'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))))
+const stamp = join(root, 'node_modules', '.shunt-setup')
+
+/** Debian package -> a file that proves it is installed. */
+const PACKAGES = {
+  iptables: '/usr/sbin/iptables-nft',
+  ipset: '/usr/sbin/ipset',
+  nftables: '/usr/sbin/nft',
+  iproute2: '/usr/sbin/ip',
+  conntrack: '/usr/sbin/conntrack',
+  procps: '/usr/sbin/sysctl',
+  'util-linux': '/usr/bin/nsenter',
+  curl: '/usr/bin/curl',
+  make: '/usr/bin/make',
+  'g++': '/usr/bin/g++',
+  clang: '/usr/bin/clang',
+  'clang-format': '/usr/bin/clang-format',
+  'libbpf-dev': '/usr/include/bpf/bpf_helpers.h',
+  'linux-libc-dev': '/usr/include/linux/bpf.h',
+}
+
+function main() {
+  requireNode()
+  installSystemPackages()
+  installNpmPackages()
+  run('building the addon and the BPF objects', 'make', ['-s', '-C', join(root, 'native')])
+}
+
+function requireNode() {
+  const major = Number(process.versions.node.split('.')[0])
+  if (major < 20)
+    fail(`Node ${process.versions.node} is too old`, 'install Node 20 or newer; Shunt brings its own Node 24')
+}
+
+function installSystemPackages() {
+  const missing = Object.entries(PACKAGES)
+    .filter(([, proof]) => !existsSync(proof))
+    .map(([name]) => name)
+  if (missing.length === 0) return
+  if (!existsSync('/usr/bin/apt-get')) {
+    fail(
+      `missing: ${missing.join(' ')}`,
+      "install what these Debian packages hold with your distribution's package manager",
+    )
+  }
+  if (process.getuid?.() !== 0)
+    fail(`missing: ${missing.join(' ')}`, `run as root, or: apt-get install ${missing.join(' ')}`)
+  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
+  run('apt-get update', 'apt-get', ['update', '-qq'], env)
+  run(
+    `installing ${missing.join(' ')}`,
+    'apt-get',
+    ['install', '-y', '-qq', '--no-install-recommends', ...missing],
+    env,
+  )
+}
+
+function installNpmPackages() {
+  const lock = createHash('sha256')
+    .update(readFileSync(join(root, 'package-lock.json')))
+    .digest('hex')
+  if (
+    existsSync(stamp) &&
+    readFileSync(stamp, 'utf8') === lock &&
+    existsSync(join(root, 'node_modules', '.bin', 'node'))
+  )
+    return
+  run('installing npm packages', 'npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'])
+  if (!existsSync(join(root, 'node_modules', '.bin', 'node')))
+    fail('npm did not bring Node 24', 'run `npm ci` and read its output')
+  mkdirSync(dirname(stamp), { recursive: true })
+  writeFileSync(stamp, lock)
+}
+
+/** Runs quietly; on failure shows everything that the program said. */
+function run(what, program, args, env = process.env) {
+  const started = Date.now()
+  const result = spawnSync(program, args, { cwd: root, env, encoding: 'utf8', maxBuffer: 64 << 20 })
+  if (result.error !== undefined)
+    fail(`${what}: cannot run ${program}: ${result.error.message}`, `install ${program}`)
+  if (result.status !== 0) {
+    process.stderr.write(result.stdout + result.stderr)
+    fail(`${what}: ${program} ended with ${result.status ?? result.signal}`, 'the output above says why')
+  }
+  const elapsedMs = Date.now() - started
+  if (elapsedMs > 1000) process.stderr.write(`setup: ${what} (${(elapsedMs / 1000).toFixed(1)} s)\n`)
+}
+
+function fail(what, hint) {
+  process.stderr.write(`error: ${what} (SETUP_FAILED)\nhint: ${hint}\n`)
+  process.exit(1)
+}
+
+main()
