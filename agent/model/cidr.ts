@@ -1,6 +1,6 @@
 // Address ranges as canonical text (`10.0.0.0/8`, host bits cleared), for the same reasons as addresses are text.
 
-import { familyOf, ipBytes, ipFromBytes, parseIp, type Family, type Ip } from './ip.ts'
+import { familyOf, ipBytes, ipFromBytes, ipv4Number, parseIp, type Family, type Ip } from './ip.ts'
 
 /** A canonical range, made by {@link parseCidr} alone. */
 export type Cidr = string & { readonly __brand: 'Cidr' }
@@ -43,9 +43,16 @@ export function networkOf(cidr: Cidr): Ip {
 /** True if the address is of the range's family and inside it. */
 export function cidrContains(cidr: Cidr, ip: Ip): boolean {
   if (cidrFamily(cidr) !== familyOf(ip)) return false
+  if (familyOf(ip) === 'IPv4') return cidrContainsV4(cidr, ip)
   const network = ipBytes(networkOf(cidr))
   const masked = mask(ipBytes(ip), prefixLengthOf(cidr))
   return masked.every((byte, i) => byte === network[i])
+}
+
+function cidrContainsV4(cidr: Cidr, ip: Ip): boolean {
+  const prefixLength = prefixLengthOf(cidr)
+  // A shift by 32 shifts by nothing, so the range of everything is a case of its own.
+  return prefixLength === 0 || (ipv4Number(ip) ^ ipv4Number(networkOf(cidr))) >>> (32 - prefixLength) === 0
 }
 
 function mask(bytes: Uint8Array, prefixLength: number): Uint8Array {

@@ -10,11 +10,15 @@ export type Family = 'IPv4' | 'IPv6'
 
 export const FAMILIES: readonly Family[] = ['IPv4', 'IPv6']
 
+/** Eight groups with an IPv4 tail in which every octet has a leading zero; hostile text is refused before it is split. */
+const LONGEST_TEXT = 49
+
 /**
  * Reads an address. Leading zeros in IPv4 octets are read as decimal (kube-proxy row 12: `172.30.0.041` is .41).
  * Returns undefined for anything else, zone identifiers included.
  */
 export function parseIp(text: string): Ip | undefined {
+  if (text.length > LONGEST_TEXT) return undefined
   const bytes = text.includes(':') ? parseV6(text) : parseV4(text)
   return bytes === undefined ? undefined : ipFromBytes(bytes)
 }
@@ -34,6 +38,36 @@ export function ipFromBytes(bytes: Uint8Array): Ip {
   if (bytes.length === 4) return bytes.join('.') as Ip
   if (isMappedV4(bytes)) return bytes.subarray(12).join('.') as Ip
   return formatV6(bytes) as Ip
+}
+
+/** Negative, zero or positive, as Array.sort wants it: IPv4 before IPv6, then by number. */
+export function compareIp(a: Ip, b: Ip): number {
+  if (a === b) return 0
+  const left = ipBytes(a)
+  const right = ipBytes(b)
+  if (left.length !== right.length) return left.length - right.length
+  for (const [i, byte] of left.entries()) {
+    const difference = byte - (right[i] ?? 0)
+    if (difference !== 0) return difference
+  }
+  return 0
+}
+
+/**
+ * A canonical IPv4 address as an unsigned 32-bit number, without allocating: ranges are tested for every packet that
+ * explain() answers.
+ */
+export function ipv4Number(ip: Ip): number {
+  let value = 0
+  let octet = 0
+  for (let i = 0; i < ip.length; i++) {
+    const code = ip.charCodeAt(i)
+    if (code === 46) {
+      value = value * 256 + octet
+      octet = 0
+    } else octet = octet * 10 + code - 48
+  }
+  return value * 256 + octet
 }
 
 /** `10.0.0.1:80` or `[fd00::1]:80`, as kube-proxy writes endpoints into hashes and rules. */

@@ -67,6 +67,19 @@ export interface FamilyPlan {
   readonly serviceCidrs: readonly Cidr[]
   /** In key order. */
   readonly ports: ReadonlyMap<ServicePortKey, ServicePortPlan>
+  /** Addresses that several Service ports claim, in order of the address; only the winner has the frontend. */
+  readonly conflicts: readonly FrontendConflict[]
+}
+
+/** A ClusterIP beats every other kind of address; among the others the first key in order has it. */
+export interface FrontendConflict {
+  /** undefined: a NodePort. */
+  readonly ip: Ip | undefined
+  readonly port: Port
+  readonly protocol: Protocol
+  readonly winner: ServicePortKey
+  /** In key order. */
+  readonly losers: readonly ServicePortKey[]
 }
 
 /** How the kernel tells a Pod's packet (row 64), resolved for one family. */
@@ -95,7 +108,10 @@ export interface ServicePortPlan {
   readonly appProtocol: string
   /** Clients' addresses, ClusterIP first, then external IPs, load balancer IPs, NodePort; each kind in address order. */
   readonly frontends: readonly Frontend[]
-  /** Rows 32, 41, 42: what Cluster traffic uses. Sorted by `ip:port` as text. */
+  /**
+   * Rows 32, 41, 42: what Cluster traffic uses. Both pools are filled whatever the policies say; the verdicts name the
+   * pool that is in use. Sorted by `ip:port` as text.
+   */
   readonly cluster: readonly PlanEndpoint[]
   /** Rows 33, 43: what Local traffic uses. Sorted likewise. */
   readonly local: readonly PlanEndpoint[]
