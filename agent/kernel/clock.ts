@@ -2,12 +2,12 @@
 
 import type { Clock } from '../model/clock.ts'
 
-/** Node's timers: a pending call does not keep the process alive. */
+/** A pending call keeps the process alive, as any work does: cancel what is not wanted any more. */
 export const systemClock: Clock = {
   wallMs: () => Date.now(),
   monotonicMs: () => performance.now(),
   after: (delayMs, call) => {
-    const timer = setTimeout(call, delayMs).unref()
+    const timer = setTimeout(call, delayMs)
     return () => clearTimeout(timer)
   },
 }

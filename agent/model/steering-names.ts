@@ -20,6 +20,13 @@ export const STEER_MARK_MASK = 0xff3000
 export const UPSTREAM_MARK = 0x531000
 /** Packet and connection mark of a steered connection. */
 export const STEERED_MARK = 0x532000
+/**
+ * Packet mark (never connection mark) of a steered connection that a process of the node opened: set in OUTPUT. Route
+ * lookups can then tell such a packet from the reverse lookup that validates the source of a forwarded one.
+ */
+export const STEERED_NODE_MARK = 0x533000
+/** With this mask STEERED_MARK matches both of the above, and UPSTREAM_MARK does not. */
+export const STEERED_MATCH_MASK = 0xff2000
 
 /** list:set with timeouts: the dead man's switch. Its members are the three sets below. */
 export const LIVE_SET = 'SHUNT-LIVE'
