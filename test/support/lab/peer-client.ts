@@ -120,7 +120,10 @@ function probeUdp(target: Target): Promise<Seen> {
   const startedMs = performance.now()
   return new Promise((resolve) => {
     const socket = createSocket({ type: target.to.includes(':') ? 'udp6' : 'udp4' })
+    let ended = false
     const end = (seen: Seen): void => {
+      if (ended) return
+      ended = true
       clearTimeout(timer)
       socket.removeAllListeners()
       socket.on('error', () => undefined)
@@ -129,13 +132,17 @@ function probeUdp(target: Target): Promise<Seen> {
     }
     const timer = setTimeout(() => end({ kind: 'silent', ms: since(startedMs) }), target.timeoutMs)
     socket.on('message', (message) => end(answered(message.toString('latin1'), startedMs)))
-    socket.on('error', (error: NodeJS.ErrnoException) =>
-      end(notOpened(error.code ?? error.message, since(startedMs))),
-    )
+    const failed = (error: NodeJS.ErrnoException): void => {
+      // The local firewall took the packet; whether it also says why, the next receive or the timeout tells.
+      if (error.code !== 'EPERM') end(notOpened(error.code ?? error.message, since(startedMs)))
+    }
+    socket.on('error', failed)
     // A connected socket hears of ICMP errors.
     const go = (): void => {
-      socket.connect(target.port, target.to, (error?: Error) => {
-        if (error === undefined || error === null) socket.send('who\n')
+      socket.connect(target.port, target.to, () => {
+        socket.send('who\n', (error) => {
+          if (error !== null) failed(error)
+        })
       })
     }
     if (target.from === undefined) go()

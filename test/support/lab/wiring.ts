@@ -152,6 +152,9 @@ function nodeSysctls(node: NodeSpec): readonly string[] {
     'net.ipv4.conf.all.rp_filter=0',
     'net.ipv4.conf.default.rp_filter=0',
     'net.ipv4.conf.eth0.rp_filter=0',
+    // A test asks for more refusals in a second than the kernel would give to one peer.
+    'net.ipv4.icmp_ratelimit=0',
+    'net.ipv6.icmp.ratelimit=0',
   ]
   if (node.network.kind === 'routed') return common
   // As kubelet's preflight demands: replies between two pods of one bridge must meet conntrack.

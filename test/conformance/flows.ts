@@ -1,0 +1,133 @@
+// The table of flows: what every datapath must do. Settings are the agent's options; each has its scenarios. Expected
+// values are written by hand from the parity table, not computed, so that a mistake in the plan cannot hide here.
+//
+// node1 holds p11, p12, p13; node2 holds p21, p22. Endpoints are p11, p12 and p21; p13 and p22 are clients only. The
+// outside client reaches Service addresses through node1.
+
+import { AFFINITY, SOURCE_RANGES } from './flows-clients.ts'
+import { EXTERNAL_LOCAL, INTERNAL_LOCAL, TERMINATING } from './flows-policies.ts'
+import { BASIC, EDGES } from './flows-basic.ts'
+import {
+  answered,
+  clusterIp,
+  localhostNodePort,
+  loadBalancerIp,
+  nodePort,
+  NODE,
+  OUTSIDE,
+  POD_HERE,
+  refused,
+  silent,
+  type Scenario,
+} from './scenario.ts'
+
+export interface Setting {
+  readonly name: string
+  /** Flags of the agent. */
+  readonly flags: readonly string[]
+  readonly scenarios: readonly Scenario[]
+  /** Whether the table is also run with every Service steered. */
+  readonly alsoSteered: boolean
+}
+
+const DETECT_BY_CLUSTER_CIDR = [
+  '--detect-local-mode',
+  'ClusterCIDR',
+  '--cluster-cidr',
+  '10.244.0.0/16,fd00:244::/32',
+]
+
+const HERE = { name: 'only-here', number: 101, endpoints: [{ pod: 'p11' }] }
+
+export const SETTINGS: readonly Setting[] = [
+  {
+    name: 'defaults with a cluster CIDR',
+    flags: DETECT_BY_CLUSTER_CIDR,
+    alsoSteered: true,
+    scenarios: [
+      ...BASIC,
+      ...EDGES,
+      ...EXTERNAL_LOCAL,
+      ...INTERNAL_LOCAL,
+      ...TERMINATING,
+      ...AFFINITY,
+      ...SOURCE_RANGES,
+    ],
+  },
+  {
+    name: 'no local detector',
+    flags: ['--detect-local-mode', 'none'],
+    alsoSteered: false,
+    scenarios: [
+      {
+        name: 'without a detector nobody is masqueraded to a ClusterIP',
+        rows: [39, 57],
+        service: HERE,
+        flows: [
+          { from: POD_HERE, to: clusterIp, expect: answered(['p11'], 'client') },
+          { from: OUTSIDE, to: clusterIp, expect: answered(['p11'], 'client') },
+          { from: OUTSIDE, to: nodePort, expect: answered(['p11'], 'node1') },
+        ],
+      },
+      {
+        name: 'without a detector pods get no short-circuit, the host still does',
+        rows: [38, 39],
+        service: {
+          name: 'nodetector-local',
+          number: 102,
+          endpoints: [{ pod: 'p21' }],
+          spec: { externalTrafficPolicy: 'Local' },
+        },
+        flows: [
+          { from: POD_HERE, to: loadBalancerIp, expect: silent },
+          { from: NODE, to: loadBalancerIp, expect: answered(['p21'], 'node1') },
+        ],
+      },
+    ],
+  },
+  {
+    name: 'masquerade all',
+    flags: [...DETECT_BY_CLUSTER_CIDR, '--masquerade-all'],
+    alsoSteered: false,
+    scenarios: [
+      {
+        name: 'with masqueradeAll pods are masqueraded to a ClusterIP',
+        rows: [57],
+        service: HERE,
+        flows: [{ from: POD_HERE, to: clusterIp, expect: answered(['p11'], 'node1') }],
+      },
+    ],
+  },
+  {
+    name: 'nodePortAddresses of the LAN',
+    flags: [...DETECT_BY_CLUSTER_CIDR, '--node-port-addresses', '192.168.100.0/24'],
+    alsoSteered: true,
+    scenarios: [
+      {
+        name: 'a NodePort answers on listed addresses only',
+        rows: [16, 19],
+        service: HERE,
+        flows: [
+          { from: OUTSIDE, to: nodePort, expect: answered(['p11'], 'node1') },
+          { from: NODE, to: localhostNodePort, families: ['IPv4'], protocols: ['TCP'], expect: refused },
+        ],
+      },
+    ],
+  },
+  {
+    name: 'no NodePorts on localhost',
+    flags: [...DETECT_BY_CLUSTER_CIDR, '--localhost-node-ports=false'],
+    alsoSteered: false,
+    scenarios: [
+      {
+        name: 'without localhostNodePorts a loopback NodePort is closed',
+        rows: [19],
+        service: HERE,
+        flows: [
+          { from: NODE, to: localhostNodePort, protocols: ['TCP'], expect: refused },
+          { from: NODE, to: nodePort, expect: answered(['p11'], 'node1') },
+        ],
+      },
+    ],
+  },
+]
