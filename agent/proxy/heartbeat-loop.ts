@@ -1,0 +1,104 @@
+// The proxy's half of the dead man's switch. It beats from the event loop that also accepts and relays, never from a
+// thread of its own, so that a loop that is stuck misses its beats and falls out of the path by itself.
+
+import type { Clock } from '../model/clock.ts'
+import { messageOf } from '../model/errors.ts'
+import type { Log } from '../model/log.ts'
+import type { Metrics } from '../model/metrics.ts'
+import { LogGate } from './log-gate.ts'
+
+/** What keeps the kernel steering. */
+export interface Heartbeat {
+  /** Throws if the kernel refuses. */
+  beat(): void
+  /** Takes the proxy out of the path at once; throws if the kernel refuses, and the timeout then does it. */
+  withdraw(): void
+}
+
+export interface HeartbeatLoopParts {
+  readonly clock: Clock
+  readonly log: Log
+  readonly metrics: Metrics
+  /** undefined: it can serve; otherwise why not. */
+  readonly hindrance: () => string | undefined
+  readonly intervalMs: number
+}
+
+export class HeartbeatLoop {
+  readonly #heartbeat: Heartbeat
+  readonly #parts: HeartbeatLoopParts
+  readonly #gate: LogGate
+  #cancelTimer: (() => void) | undefined
+  #stopped = false
+  #because = 'not started'
+  #beats = 0
+  #failures = 0
+  #lastBeatAtMs: number | null = null
+
+  constructor(heartbeat: Heartbeat, parts: HeartbeatLoopParts) {
+    this.#heartbeat = heartbeat
+    this.#parts = parts
+    this.#gate = new LogGate(parts.clock)
+  }
+
+  /** `because` says why it does not beat; '' when it does. */
+  get status(): {
+    readonly beating: boolean
+    readonly because: string
+    readonly beats: number
+    readonly failures: number
+    readonly lastBeatAtMs: number | null
+  } {
+    return {
+      beating: this.#because === '',
+      because: this.#because,
+      beats: this.#beats,
+      failures: this.#failures,
+      lastBeatAtMs: this.#lastBeatAtMs,
+    }
+  }
+
+  start(): void {
+    if (this.#stopped) return
+    this.#cancelTimer = this.#parts.clock.after(this.#parts.intervalMs, () => this.start())
+    this.#beat()
+  }
+
+  /** For good. The kernel stops steering at once, or within the timeout if it refuses even that. */
+  stop(): void {
+    if (this.#stopped) return
+    this.#stopped = true
+    this.#because = 'stopped'
+    this.#cancelTimer?.()
+    try {
+      this.#heartbeat.withdraw()
+    } catch (error) {
+      this.#parts.log.info(
+        { because: messageOf(error) },
+        'steering ends with the timeout of the last heartbeat',
+      )
+    }
+  }
+
+  #beat(): void {
+    const hindrance = this.#parts.hindrance()
+    if (hindrance !== undefined) {
+      this.#because = hindrance
+      return
+    }
+    try {
+      this.#heartbeat.beat()
+      if (this.#because !== '') this.#parts.log.info({ after: this.#because }, 'the heartbeat beats')
+      this.#because = ''
+      this.#beats++
+      this.#lastBeatAtMs = this.#parts.clock.wallMs()
+    } catch (error) {
+      this.#because = messageOf(error)
+      this.#failures++
+      this.#parts.metrics.add('shunt_proxy_heartbeat_failures_total')
+      this.#gate.pass('beat', (suppressed) =>
+        this.#parts.log.warn({ error, suppressed }, 'the kernel refused the heartbeat'),
+      )
+    }
+  }
+}
