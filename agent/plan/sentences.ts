@@ -1,0 +1,91 @@
+// The sentences of an explanation: short, for people on a terminal.
+
+import { hostPort, type Ip } from '../model/ip.ts'
+import type { Packet } from './packet.ts'
+import type {
+  ClientKind,
+  Frontend,
+  LocalDetector,
+  PlanEndpoint,
+  ServicePortPlan,
+  SourceFilter,
+  Verdict,
+} from './plan.ts'
+
+export function frontendText(port: ServicePortPlan, frontend: Frontend, destination: Ip): string {
+  return `${port.key} · ${frontend.kind} ${hostPort(destination, frontend.port)}`
+}
+
+export function filterText({ cidrs, selfIps }: SourceFilter, source: Ip, allowed: boolean): string {
+  const allowedText = `${source} is ${allowed ? '' : 'not '}in ${cidrs.join(', ')}`
+  return selfIps.includes(source) ? `${source} is a load balancer IP of this node` : allowedText
+}
+
+export function clientText(client: ClientKind, packet: Packet, detector: LocalDetector): string {
+  switch (client) {
+    case 'pod':
+      return `a Pod: ${podText(packet, detector)}`
+    case 'host':
+      return `this node: ${packet.source} is one of its own addresses`
+    case 'outside':
+      return detector.kind === 'none'
+        ? `outside: ${packet.source} is not an address of this node, and Pods cannot be told`
+        : `outside: ${packet.source} is neither a Pod's by the local detector nor this node's`
+  }
+}
+
+function podText({ source, inInterface }: Packet, detector: LocalDetector): string {
+  switch (detector.kind) {
+    case 'cidr':
+      return `${source} is in ${detector.cidr}`
+    case 'interface':
+      return `the packet comes in by ${detector.name}`
+    case 'interfacePrefix':
+      return `the packet comes in by ${inInterface}, which begins with ${detector.prefix}`
+    case 'none':
+      return source
+  }
+}
+
+export function verdictText(
+  verdict: Verdict,
+  port: ServicePortPlan,
+  frontend: Frontend,
+  client: ClientKind,
+): string {
+  const policy =
+    frontend.kind === 'ClusterIP'
+      ? `internalTrafficPolicy ${port.internalTrafficPolicy}`
+      : `externalTrafficPolicy ${port.externalTrafficPolicy}`
+  switch (verdict.kind) {
+    case 'reject':
+      return 'reject: the Service port has no usable endpoint'
+    case 'drop':
+      return `drop: ${policy}, and no endpoint is on this node`
+    case 'pass':
+      return 'pass: no usable endpoint, and what the node itself sends to this address is not rejected'
+    case 'forward': {
+      const shortCircuit =
+        frontend.kind !== 'ClusterIP' && port.externalTrafficPolicy === 'Local' && client !== 'outside'
+      const pool =
+        verdict.pool === 'local'
+          ? 'the endpoints of this node'
+          : `any endpoint${shortCircuit ? ', because the client is inside the cluster' : ''}`
+      return `forward: ${policy}, ${pool}; ${verdict.masquerade ? 'masquerade' : 'keep the source'}`
+    }
+  }
+}
+
+export function endpointsText(pool: readonly PlanEndpoint[], port: ServicePortPlan): string {
+  const terminating = pool.some(({ state }) => state === 'terminating') ? ', all terminating' : ''
+  const affinity =
+    port.affinitySeconds === undefined ? '' : `; the client keeps its endpoint for ${port.affinitySeconds} s`
+  return `${pool.length === 1 ? 'the only one' : `random over ${pool.length}`}${terminating}${affinity}`
+}
+
+export function steeringText({ steering }: ServicePortPlan, frontend: Frontend): string {
+  if (steering.kind === 'none') return `not steered: ${steering.because}`
+  if (!frontend.steered) return 'not steered: this address does not forward every client in every family'
+  const down = steering.whenProxyDown === 'reject' ? 'refuse' : 'the kernel balances'
+  return `to the proxy (by ${steering.because}); when it is down: ${down}`
+}

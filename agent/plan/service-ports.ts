@@ -1,0 +1,152 @@
+// One Service made into its Service ports, in every family of the node at once, because whether a NodePort is steered is
+// one answer for both families.
+
+import type { EndpointSlice } from '../model/endpoint.ts'
+import { servicePortKey, type ServicePortKey } from '../model/ids.ts'
+import { FAMILIES, type Family } from '../model/ip.ts'
+import type { RouteAttachment } from '../model/route.ts'
+import type { Service, ServicePort } from '../model/service.ts'
+import { winnerOf, type Claim, type ClaimIndex } from './claims.ts'
+import { endpointPools, mergeSlices, type EndpointPools } from './endpoints.ts'
+import { addressesOf, effectiveExternalPolicy, sourceFilterOf } from './frontends.ts'
+import type { NodeFacts } from './node-facts.ts'
+import type { Frontend, PlanOptions, ServicePortPlan, Steering } from './plan.ts'
+import { forwardsAll, possibleSteering, wantedSteering } from './steering.ts'
+import { verdictsOf } from './verdicts.ts'
+
+export type ByFamily<T> = Readonly<Partial<Record<Family, T>>>
+
+/** What all Services of a plan are seen against. */
+export interface Setting {
+  readonly options: PlanOptions
+  readonly zone: string
+  readonly facts: ByFamily<NodeFacts>
+  readonly claims: ByFamily<ClaimIndex>
+}
+
+interface Draft {
+  readonly facts: NodeFacts
+  readonly pools: EndpointPools
+  readonly frontends: readonly Omit<Frontend, 'steered'>[]
+}
+
+/** The Service ports of one Service; none for a Service that is not proxied here. */
+export function servicePorts(
+  service: Service,
+  slices: readonly EndpointSlice[],
+  routes: readonly RouteAttachment[],
+  setting: Setting,
+): ServicePortPlan[] {
+  const plans: ServicePortPlan[] = []
+  for (const [key, port] of portsByKey(service)) {
+    const wanted = wantedSteering(service, port, routes, setting.options)
+    const drafts: Draft[] = []
+    for (const family of FAMILIES) {
+      const facts = setting.facts[family]
+      const made = facts && draft(service, port, key, slices, facts, setting)
+      if (made !== undefined) drafts.push(made)
+    }
+    // The kernel's set of steered NodePorts holds bare port numbers for both families, so a NodePort that one family
+    // has to reject or drop stays out of the proxy in the other one too.
+    const nodePorts = drafts.flatMap(({ frontends }) => frontends.filter(({ kind }) => kind === 'NodePort'))
+    const nodePortSteerable = nodePorts.every(forwardsAll)
+    for (const draft of drafts) plans.push(finish(service, port, key, draft, wanted, nodePortSteerable))
+  }
+  return plans
+}
+
+/** What a Service claims in one family. */
+export function claimsOf(
+  service: Service,
+  family: Family,
+  options: Pick<PlanOptions, 'allowExternalIps'>,
+): Claim[] {
+  const claims: Claim[] = []
+  for (const [key, port] of portsByKey(service)) {
+    const { protocol } = port
+    for (const address of addressesOf(service, port, family, options))
+      claims.push({ key, service: service.id, protocol, address })
+  }
+  return claims
+}
+
+/** The ports by their key; of two with the same name and protocol, which the API refuses, the first stands. */
+export function portsByKey(service: Service): ReadonlyMap<ServicePortKey, ServicePort> {
+  const ports = new Map<ServicePortKey, ServicePort>()
+  for (const port of service.ports) {
+    const key = servicePortKey(service.id, port.name, port.protocol)
+    if (!ports.has(key)) ports.set(key, port)
+  }
+  return ports
+}
+
+function draft(
+  service: Service,
+  port: ServicePort,
+  key: ServicePortKey,
+  slices: readonly EndpointSlice[],
+  facts: NodeFacts,
+  setting: Setting,
+): Draft | undefined {
+  const { options } = setting
+  const { family } = facts
+  const addresses = addressesOf(service, port, family, options)
+  if (addresses.length === 0) return undefined
+  const claims = setting.claims[family]
+  const merged = mergeSlices(slices, family, port.name, port.protocol)
+  const pools = endpointPools(merged, { nodeName: options.nodeName, zone: setting.zone })
+  const { semantics } = options
+  const verdictFacts = {
+    semantics,
+    masqueradeAll: options.masqueradeAll,
+    hasDetector: facts.localDetector.kind !== 'none',
+    hasEndpoints: pools.hasEndpoints,
+    hasLocalEndpoints: pools.local.length > 0,
+    internalTrafficPolicy: service.internalTrafficPolicy,
+    externalTrafficPolicy: effectiveExternalPolicy(service),
+  }
+  const nodeIp = facts.nodeAddresses[0]
+  const sources = sourceFilterOf(service, family, { semantics, hasEndpoints: pools.hasEndpoints, nodeIp })
+  const frontends = addresses
+    .filter((address) => claims === undefined || winnerOf(claims, address, port.protocol) === key)
+    .map((address) => ({
+      ...address,
+      verdicts: verdictsOf(address.kind, verdictFacts),
+      sources: address.kind === 'LoadBalancerIP' ? sources : undefined,
+    }))
+  return { facts, pools, frontends }
+}
+
+function finish(
+  service: Service,
+  port: ServicePort,
+  key: ServicePortKey,
+  { facts, pools, frontends }: Draft,
+  wanted: Steering,
+  nodePortSteerable: boolean,
+): ServicePortPlan {
+  const eligible = nodePortSteerable ? frontends : frontends.filter(({ kind }) => kind !== 'NodePort')
+  const steering = possibleSteering(wanted, eligible, facts.localDetector)
+  const steered = (frontend: Omit<Frontend, 'steered'>): boolean =>
+    steering.kind === 'steered' && eligible.includes(frontend) && forwardsAll(frontend)
+  const externalTrafficPolicy = effectiveExternalPolicy(service)
+  return {
+    key,
+    family: facts.family,
+    namespace: service.namespace,
+    service: service.name,
+    portName: port.name,
+    protocol: port.protocol,
+    appProtocol: port.appProtocol ?? '',
+    frontends: frontends.map((frontend) => ({ ...frontend, steered: steered(frontend) })),
+    cluster: pools.cluster,
+    local: pools.local,
+    hasEndpoints: pools.hasEndpoints,
+    affinitySeconds: service.affinity.kind === 'ClientIP' ? service.affinity.timeoutSeconds : undefined,
+    internalTrafficPolicy: service.internalTrafficPolicy,
+    externalTrafficPolicy,
+    healthCheckNodePort:
+      service.type === 'LoadBalancer' && externalTrafficPolicy === 'Local' ? service.healthCheckNodePort : 0,
+    steering,
+  }
+}

@@ -1,0 +1,71 @@
+// Which frontends go to the proxy, and for every Service port that does not, why not in a sentence an operator can act
+// on. A frontend is steered only if it is TCP and forwards every kind of client; the others keep the kernel's exact
+// reject, drop or pass.
+
+import type { RouteAttachment } from '../model/route.ts'
+import type { Service, ServicePort } from '../model/service.ts'
+import type { Frontend, LocalDetector, PlanOptions, Steering } from './plan.ts'
+
+/**
+ * Whether anybody asks for it: `never` on the Service beats all, then `never` of the node, then the first of annotation,
+ * route and option.
+ */
+export function wantedSteering(
+  service: Service,
+  port: ServicePort,
+  routes: readonly RouteAttachment[],
+  options: Pick<PlanOptions, 'steer' | 'steering'>,
+): Steering {
+  if (service.steer === 'never') return none('the Service says shunt.dev/steer: never')
+  if (options.steering.mechanism === 'off') return none('steering is off on this node')
+  if (options.steer === 'never') return none('the agent was started with --steer never')
+  const because = reason(service, port, routes, options)
+  if (because === undefined) return none('no route selects this port and nothing asks for the proxy')
+  if (port.protocol !== 'TCP') return none(`the proxy carries TCP, this port is ${port.protocol}`)
+  return { kind: 'steered', because, whenProxyDown: service.whenProxyDown }
+}
+
+function reason(
+  service: Service,
+  port: ServicePort,
+  routes: readonly RouteAttachment[],
+  options: Pick<PlanOptions, 'steer'>,
+): 'option' | 'annotation' | 'route' | undefined {
+  if (service.steer === 'always') return 'annotation'
+  if (routes.some((route) => route.port === undefined || route.port === port.port)) return 'route'
+  return options.steer === 'always' ? 'option' : undefined
+}
+
+/** What is wanted, held to what one family can do. */
+export function possibleSteering(
+  wanted: Steering,
+  frontends: readonly Omit<Frontend, 'steered'>[],
+  detector: LocalDetector,
+): Steering {
+  if (wanted.kind === 'none') return wanted
+  const steerable = frontends.filter(forwardsAll)
+  if (steerable.length === 0)
+    return none('none of its addresses forwards every client now, so the kernel rejects or drops by itself')
+  const byInterface = detector.kind === 'interface' || detector.kind === 'interfacePrefix'
+  if (byInterface && steerable.some(podsUseAnotherPool))
+    return none(
+      'its Local policy treats Pods apart, and this node tells Pods by the interface, which the proxy cannot see',
+    )
+  return wanted
+}
+
+/** All three kinds of clients reach an endpoint. */
+export function forwardsAll({ verdicts }: Pick<Frontend, 'verdicts'>): boolean {
+  return (
+    verdicts.pod.kind === 'forward' && verdicts.host.kind === 'forward' && verdicts.outside.kind === 'forward'
+  )
+}
+
+function podsUseAnotherPool({ verdicts }: Pick<Frontend, 'verdicts'>): boolean {
+  const { pod, outside } = verdicts
+  return pod.kind === 'forward' && outside.kind === 'forward' && pod.pool !== outside.pool
+}
+
+function none(because: string): Steering {
+  return { kind: 'none', because }
+}
