@@ -103,12 +103,13 @@ export interface NativeBpf {
   openMap(spec: BpfMapSpec): Fd
   /** undefined: nothing is pinned there. */
   openPin(path: string): Fd | undefined
+  /** Keys and values have the sizes of the map. */
   mapUpdate(map: Fd, key: Uint8Array, value: Uint8Array): void
   /** False if the key was not there. */
   mapDelete(map: Fd, key: Uint8Array): boolean
   mapLookup(map: Fd, key: Uint8Array, valueSizeBytes: number): Uint8Array | undefined
   /** All keys, one after the other. */
-  mapKeys(map: Fd, keySizeBytes: number): Uint8Array
+  mapKeys(map: Fd, keySizeBytes: number, maxEntries: number): Uint8Array
   /** Puts a listening socket into a slot of a socket map. */
   sockMapUpdate(map: Fd, slot: number, socket: Fd): void
   /**

@@ -1,4 +1,5 @@
-// The maps of the steering program. agent/kernel/steer-maps.ts has the same shapes; a test compares the two.
+// The maps of the steering program. agent/kernel/steer-maps.ts has the same shapes; a test compares
+// the two.
 #pragma once
 
 #include <linux/bpf.h>
@@ -6,8 +7,9 @@
 
 #include <bpf/bpf_helpers.h>
 
-// A steered frontend. The address is in network order, IPv4 as ::ffff:a.b.c.d, all zero for a NodePort (the port on
-// every local address); the port is in network order too. The kernel compares the padding, so it has to be zero.
+// A steered frontend. The address is in network order, IPv4 as ::ffff:a.b.c.d, all zero for a
+// NodePort (the port on every local address); the port is in network order too. The kernel compares
+// the padding, so it has to be zero.
 struct steer_key {
   __u8 address[16];
   __be16 port;

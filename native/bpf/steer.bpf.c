@@ -1,10 +1,12 @@
-// Gives new TCP connections of steered frontends to the proxy's listener. Runs when the kernel looks for a listening
-// socket of a packet that is being delivered to this host; packets of established connections never come here.
+// Gives new TCP connections of steered frontends to the proxy's listener. Runs when the kernel
+// looks for a listening socket of a packet that is being delivered to this host; packets of
+// established connections never come here.
 //
-// Frontends that it does not know go on as if it were not there. A steered address without a listener is refused: the
-// packet is here only because the proxy died less than a second ago, and must not end at an unrelated program of the
-// host that listens on the same port of every address. A NodePort without a listener goes on, because the host may
-// well listen there on an address that does not serve NodePorts.
+// Frontends that it does not know go on as if it were not there. A steered address without a
+// listener is refused: the packet is here only because the proxy died less than a second ago, and
+// must not end at an unrelated program of the host that listens on the same port of every address.
+// A NodePort without a listener goes on, because the host may well listen there on an address that
+// does not serve NodePorts.
 
 #include "maps.h"
 
