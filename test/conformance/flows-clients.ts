@@ -1,6 +1,6 @@
 // Flows in which it matters who the client is: session affinity and load balancer source ranges.
 
-import { CLIENT_IPV4, CLIENT_IPV6 } from '../support/lab/topology.ts'
+import { ROUTED } from '../support/lab/topology.ts'
 import {
   answered,
   clusterIp,
@@ -17,6 +17,7 @@ import {
   type SourceSeen,
 } from './scenario.ts'
 
+const { lanIpv4: CLIENT_IPV4, lanIpv6: CLIENT_IPV6 } = ROUTED.client
 const ALL = ['p11', 'p12', 'p21']
 const ENDPOINTS = ALL.map((pod) => ({ pod }))
 

@@ -59,11 +59,12 @@ async function evidence(stage: Stage, outcome: Outcome): Promise<readonly string
 function addressOf(stage: Stage, outcome: Outcome): string {
   const v6 = outcome.destination.startsWith('[')
   for (const node of stage.lab.topology.nodes) {
-    if (node.name === outcome.from) return v6 ? `fd00:100::${node.index}` : `192.168.100.${node.index}`
+    if (node.name === outcome.from) return v6 ? node.lanIpv6 : node.lanIpv4
     const pod = node.pods.find((candidate) => candidate.name === outcome.from)
     if (pod !== undefined) return v6 ? pod.ipv6 : pod.ipv4
   }
-  return v6 ? 'fd00:100::9' : '192.168.100.9'
+  const { lanIpv4, lanIpv6 } = stage.lab.topology.client
+  return v6 ? lanIpv6 : lanIpv4
 }
 
 function indent(text: string): string {

@@ -2,7 +2,7 @@
 // with what the table says.
 
 import type { Seen } from '../support/lab/peer-messages.ts'
-import { CLIENT_IPV4_OTHER, CLIENT_IPV6_OTHER, nodeAddress, nodeAddresses } from '../support/lab/topology.ts'
+import { nodeAddress, nodeAddresses } from '../support/lab/topology.ts'
 import { addressesOf, type LabFamily, type LabProtocol } from './objects.ts'
 import {
   expectationText,
@@ -92,7 +92,8 @@ async function runCase(stage: Stage, given: Case): Promise<Outcome> {
   const address = destinationAddress(stage, scenario, flow, family)
   const port = destinationPort(scenario, flow)
   const peer = await stage.lab.peer(flow.from)
-  const otherAddress = family === 'IPv4' ? CLIENT_IPV4_OTHER : CLIENT_IPV6_OTHER
+  const { clientOther } = stage.lab.topology
+  const otherAddress = family === 'IPv4' ? clientOther.lanIpv4 : clientOther.lanIpv6
   const seen = await peer.connect(address, port, {
     protocol: protocol === 'TCP' ? 'tcp' : 'udp',
     count: flow.count ?? connectionsFor(expect),
@@ -167,8 +168,8 @@ function isSource(stage: Stage, given: Case, want: SourceSeen, source: string): 
 function clientAddresses(stage: Stage, given: Case): readonly string[] {
   const { from, otherSource } = given.flow
   if (from === OUTSIDE) {
-    if (otherSource === true) return [CLIENT_IPV4_OTHER, CLIENT_IPV6_OTHER]
-    return ['192.168.100.9', 'fd00:100::9']
+    const own = otherSource === true ? stage.lab.topology.clientOther : stage.lab.topology.client
+    return [own.lanIpv4, own.lanIpv6]
   }
   for (const node of stage.lab.topology.nodes) {
     if (node.name === from) return nodeAddresses(node)

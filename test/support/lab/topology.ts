@@ -10,12 +10,18 @@
 /** A name of a network namespace of the lab: `client`, `lan`, a node's name or a pod's name. */
 export type PlaceName = string
 
-export interface NodeSpec {
+export interface NodeSpec extends LanAddresses {
   readonly name: PlaceName
-  /** 1 or 2: the last octet of its LAN addresses. */
-  readonly index: 1 | 2
+  /** 1 for the first node. */
+  readonly index: number
   readonly pods: readonly PodSpec[]
   readonly network: PodNetwork
+}
+
+/** Addresses on the LAN: /24 and /64. The API calls a node's its InternalIPs. */
+export interface LanAddresses {
+  readonly lanIpv4: string
+  readonly lanIpv6: string
 }
 
 export interface PodSpec {
@@ -36,6 +42,11 @@ export type PodNetwork =
     }
 
 export interface Topology {
+  /** The switch's own addresses: everybody's default route. */
+  readonly lan: LanAddresses
+  readonly client: LanAddresses
+  /** A second address of the client, for source ranges and affinity. */
+  readonly clientOther: LanAddresses
   readonly nodes: readonly NodeSpec[]
   /** Pod ranges of each node, for routes between nodes and for `--cluster-cidr`. */
   readonly podRanges: Readonly<Record<PlaceName, { readonly ipv4: string; readonly ipv6: string }>>
@@ -45,13 +56,6 @@ export interface Topology {
 
 export const CLIENT: PlaceName = 'client'
 export const LAN: PlaceName = 'lan'
-export const CLIENT_IPV4 = '192.168.100.9'
-export const CLIENT_IPV6 = 'fd00:100::9'
-/** A second address of the client, for source ranges and affinity. */
-export const CLIENT_IPV4_OTHER = '192.168.100.19'
-export const CLIENT_IPV6_OTHER = 'fd00:100::19'
-export const CLUSTER_CIDRS = ['10.244.0.0/16', 'fd00:244::/32'] as const
-
 const SERVICE_RANGES = [
   '10.96.0.0/12',
   '198.51.100.0/24',
@@ -63,6 +67,9 @@ const SERVICE_RANGES = [
 
 /** Two nodes with routed pods: three on the first, two on the second. */
 export const ROUTED: Topology = {
+  lan: { lanIpv4: '192.168.100.254', lanIpv6: 'fd00:100::fe' },
+  client: { lanIpv4: '192.168.100.9', lanIpv6: 'fd00:100::9' },
+  clientOther: { lanIpv4: '192.168.100.19', lanIpv6: 'fd00:100::19' },
   nodes: [routedNode(1, ['p11', 'p12', 'p13']), routedNode(2, ['p21', 'p22'])],
   podRanges: {
     node1: { ipv4: '10.244.1.0/24', ipv6: 'fd00:244:1::/64' },
@@ -71,37 +78,39 @@ export const ROUTED: Topology = {
   serviceRanges: SERVICE_RANGES,
 }
 
-/** minikube's shape: the first node's pods on docker0 in 172.17.0.0/16, with the addresses of the tutorial. */
+/** minikube's shape: pods on docker0 in 172.17.0.0/16, with the addresses of the tutorial; the client is its host. */
 export const MINIKUBE: Topology = {
+  lan: { lanIpv4: '192.168.49.254', lanIpv6: 'fd00:49::fe' },
+  client: { lanIpv4: '192.168.49.1', lanIpv6: 'fd00:49::1' },
+  clientOther: { lanIpv4: '192.168.49.19', lanIpv6: 'fd00:49::19' },
   nodes: [
     {
       name: 'minikube',
       index: 1,
-      network: {
-        kind: 'bridged',
-        bridge: 'docker0',
-        gatewayIpv4: '172.17.0.1',
-        gatewayIpv6: 'fd00:172:17::1',
-        prefixIpv4: 16,
-      },
-      pods: [
-        { name: 'hello-1', ipv4: '172.17.0.5', ipv6: 'fd00:172:17::5' },
-        { name: 'hello-2', ipv4: '172.17.0.7', ipv6: 'fd00:172:17::7' },
-        { name: 'shell', ipv4: '172.17.0.9', ipv6: 'fd00:172:17::9' },
-      ],
+      lanIpv4: '192.168.49.2',
+      lanIpv6: 'fd00:49::2',
+      network: docker(17),
+      pods: [dockerPod(17, 'hello-1', 5), dockerPod(17, 'hello-2', 7), dockerPod(17, 'shell', 9)],
     },
-    { ...routedNode(2, ['shell-m02']), name: 'minikube-m02' },
+    {
+      name: 'minikube-m02',
+      index: 2,
+      lanIpv4: '192.168.49.3',
+      lanIpv6: 'fd00:49::3',
+      network: docker(18),
+      pods: [dockerPod(18, 'shell-m02', 9)],
+    },
   ],
   podRanges: {
     minikube: { ipv4: '172.17.0.0/16', ipv6: 'fd00:172:17::/64' },
-    'minikube-m02': { ipv4: '10.244.2.0/24', ipv6: 'fd00:244:2::/64' },
+    'minikube-m02': { ipv4: '172.18.0.0/16', ipv6: 'fd00:172:18::/64' },
   },
   serviceRanges: SERVICE_RANGES,
 }
 
 /** The node's address on the LAN, which the API calls its InternalIP. */
 export function nodeAddress(node: NodeSpec, family: 'IPv4' | 'IPv6'): string {
-  return family === 'IPv4' ? `192.168.100.${node.index}` : `fd00:100::${node.index}`
+  return family === 'IPv4' ? node.lanIpv4 : node.lanIpv6
 }
 
 /** Every address that a connection masqueraded by this node may carry. */
@@ -117,10 +126,12 @@ export function placesOf(topology: Topology): readonly PlaceName[] {
   return [LAN, CLIENT, ...nodes, ...pods]
 }
 
-function routedNode(index: 1 | 2, pods: readonly string[]): NodeSpec {
+function routedNode(index: number, pods: readonly string[]): NodeSpec {
   return {
     name: `node${index}`,
     index,
+    lanIpv4: `192.168.100.${index}`,
+    lanIpv6: `fd00:100::${index}`,
     network: { kind: 'routed', gatewayIpv4: `10.244.${index}.1` },
     pods: pods.map((name, i) => ({
       name,
@@ -128,4 +139,18 @@ function routedNode(index: 1 | 2, pods: readonly string[]): NodeSpec {
       ipv6: `fd00:244:${index}::${11 + i}`,
     })),
   }
+}
+
+function docker(second: number): PodNetwork {
+  return {
+    kind: 'bridged',
+    bridge: 'docker0',
+    gatewayIpv4: `172.${second}.0.1`,
+    gatewayIpv6: `fd00:172:${second}::1`,
+    prefixIpv4: 16,
+  }
+}
+
+function dockerPod(second: number, name: PlaceName, last: number): PodSpec {
+  return { name, ipv4: `172.${second}.0.${last}`, ipv6: `fd00:172:${second}::${last}` }
 }

@@ -3,13 +3,10 @@
 
 import {
   CLIENT,
-  CLIENT_IPV4,
-  CLIENT_IPV4_OTHER,
-  CLIENT_IPV6,
-  CLIENT_IPV6_OTHER,
   LAN,
   nodeAddress,
   placesOf,
+  type LanAddresses,
   type NodeSpec,
   type PlaceName,
   type PodSpec,
@@ -36,15 +33,15 @@ export function wire(topology: Topology, namespaceOf: (place: PlaceName) => stri
     )
   }
   say(LAN, 'link add sw type bridge', 'link set sw up')
-  say(LAN, 'addr add 192.168.100.254/24 dev sw', 'addr add fd00:100::fe/64 dev sw nodad')
-  const plug = (place: PlaceName, ipv4: string, ipv6: string): void => {
+  say(LAN, ...addresses(topology.lan, 'sw'))
+  const plug = (place: PlaceName, own: LanAddresses): void => {
     cable(place, 'eth0', LAN, `v-${place}`.slice(0, 15))
     say(LAN, `link set ${`v-${place}`.slice(0, 15)} master sw up`)
-    say(place, `addr add ${ipv4}/24 dev eth0`, `addr add ${ipv6}/64 dev eth0 nodad`, 'link set eth0 up')
+    say(place, ...addresses(own, 'eth0'), 'link set eth0 up')
   }
 
-  plug(CLIENT, CLIENT_IPV4, CLIENT_IPV6)
-  say(CLIENT, `addr add ${CLIENT_IPV4_OTHER}/24 dev eth0`, `addr add ${CLIENT_IPV6_OTHER}/64 dev eth0 nodad`)
+  plug(CLIENT, topology.client)
+  say(CLIENT, ...addresses(topology.clientOther, 'eth0'))
   const first = topology.nodes[0]
   for (const range of first === undefined ? [] : topology.serviceRanges) {
     say(
@@ -53,7 +50,7 @@ export function wire(topology: Topology, namespaceOf: (place: PlaceName) => stri
     )
   }
   for (const node of topology.nodes) {
-    plug(node.name, nodeAddress(node, 'IPv4'), nodeAddress(node, 'IPv6'))
+    plug(node.name, node)
     if (node.network.kind === 'bridged') sayBridge(node, say)
     for (const pod of node.pods) {
       cable(node.name, podDevice(pod), pod.name, 'eth0')
@@ -61,7 +58,11 @@ export function wire(topology: Topology, namespaceOf: (place: PlaceName) => stri
       else sayRoutedPod(node, pod, say)
     }
     // Without a default route a node process gets ENETUNREACH before OUTPUT could translate the destination.
-    say(node.name, 'route add default via 192.168.100.254', 'route add default via fd00:100::fe')
+    say(
+      node.name,
+      `route add default via ${topology.lan.lanIpv4}`,
+      `route add default via ${topology.lan.lanIpv6}`,
+    )
     for (const other of topology.nodes) {
       const range = topology.podRanges[other.name]
       if (other === node || range === undefined) continue
@@ -88,6 +89,10 @@ export function wire(topology: Topology, namespaceOf: (place: PlaceName) => stri
 /** The node's end of a pod's veth. */
 export function podDevice(pod: PodSpec): string {
   return `veth-${pod.name}`.slice(0, 15)
+}
+
+function addresses(own: LanAddresses, device: string): readonly string[] {
+  return [`addr add ${own.lanIpv4}/24 dev ${device}`, `addr add ${own.lanIpv6}/64 dev ${device} nodad`]
 }
 
 type Say = (place: PlaceName, ...lines: string[]) => void
