@@ -4,6 +4,9 @@
 // node1 holds p11, p12, p13; node2 holds p21, p22. Endpoints are p11, p12 and p21; p13 and p22 are clients only. The
 // outside client reaches Service addresses through node1.
 
+import { flagOf, type OptionKey } from '#agent/config/options.ts'
+
+import { CLUSTER_CIDRS } from '../support/lab/topology.ts'
 import { AFFINITY, SOURCE_RANGES } from './flows-clients.ts'
 import { EXTERNAL_LOCAL, INTERNAL_LOCAL, TERMINATING } from './flows-policies.ts'
 import { BASIC, EDGES } from './flows-basic.ts'
@@ -23,26 +26,21 @@ import {
 
 export interface Setting {
   readonly name: string
-  /** Flags of the agent. */
-  readonly flags: readonly string[]
+  /** Options of the agent by key, as text. */
+  readonly options: Readonly<Record<string, string>>
   readonly scenarios: readonly Scenario[]
   /** Whether the table is also run with every Service steered. */
   readonly alsoSteered: boolean
 }
 
-const DETECT_BY_CLUSTER_CIDR = [
-  '--detect-local-mode',
-  'ClusterCIDR',
-  '--cluster-cidr',
-  '10.244.0.0/16,fd00:244::/32',
-]
+const DETECT_BY_CLUSTER_CIDR = { detectLocalMode: 'ClusterCIDR', clusterCidr: CLUSTER_CIDRS.join(',') }
 
 const HERE = { name: 'only-here', number: 101, endpoints: [{ pod: 'p11' }] }
 
 export const SETTINGS: readonly Setting[] = [
   {
     name: 'defaults with a cluster CIDR',
-    flags: DETECT_BY_CLUSTER_CIDR,
+    options: DETECT_BY_CLUSTER_CIDR,
     alsoSteered: true,
     scenarios: [
       ...BASIC,
@@ -56,7 +54,7 @@ export const SETTINGS: readonly Setting[] = [
   },
   {
     name: 'no local detector',
-    flags: ['--detect-local-mode', 'none'],
+    options: { detectLocalMode: 'none' },
     alsoSteered: false,
     scenarios: [
       {
@@ -87,7 +85,7 @@ export const SETTINGS: readonly Setting[] = [
   },
   {
     name: 'masquerade all',
-    flags: [...DETECT_BY_CLUSTER_CIDR, '--masquerade-all'],
+    options: { ...DETECT_BY_CLUSTER_CIDR, masqueradeAll: 'true' },
     alsoSteered: false,
     scenarios: [
       {
@@ -100,7 +98,7 @@ export const SETTINGS: readonly Setting[] = [
   },
   {
     name: 'nodePortAddresses of the LAN',
-    flags: [...DETECT_BY_CLUSTER_CIDR, '--node-port-addresses', '192.168.100.0/24'],
+    options: { ...DETECT_BY_CLUSTER_CIDR, nodePortAddresses: '192.168.100.0/24' },
     alsoSteered: true,
     scenarios: [
       {
@@ -116,7 +114,7 @@ export const SETTINGS: readonly Setting[] = [
   },
   {
     name: 'no NodePorts on localhost',
-    flags: [...DETECT_BY_CLUSTER_CIDR, '--localhost-node-ports=false'],
+    options: { ...DETECT_BY_CLUSTER_CIDR, localhostNodePorts: 'false' },
     alsoSteered: false,
     scenarios: [
       {
@@ -131,3 +129,8 @@ export const SETTINGS: readonly Setting[] = [
     ],
   },
 ]
+
+/** The options of a setting as the agent's command line has them. */
+export function flagsOf(setting: Setting): readonly string[] {
+  return Object.entries(setting.options).map(([key, value]) => `${flagOf(key as OptionKey)}=${value}`)
+}

@@ -2,17 +2,17 @@
 // with what the table says.
 
 import type { Seen } from '../support/lab/peer-messages.ts'
-import { nodeAddress, nodeAddresses } from '../support/lab/topology.ts'
-import { addressesOf, type LabFamily, type LabProtocol } from './objects.ts'
+import { nodeAddresses } from '../support/lab/topology.ts'
+import type { LabProtocol } from './objects.ts'
 import {
   expectationText,
   OUTSIDE,
   sentence,
   type Expectation,
-  type Flow,
   type Scenario,
   type SourceSeen,
 } from './scenario.ts'
+import { casesOf, clientAddresses, destinationAddress, destinationPort, type Case } from './cases.ts'
 import { BEYOND, type Stage } from './stage.ts'
 
 export interface Outcome {
@@ -27,14 +27,6 @@ export interface Outcome {
   readonly protocol: LabProtocol
 }
 
-interface Case {
-  readonly scenario: Scenario
-  readonly flow: Flow
-  readonly family: LabFamily
-  readonly protocol: LabProtocol
-  readonly expect: Expectation
-}
-
 /** So many flows at a time: silent ones only wait. */
 const PARALLEL = 8
 const SILENCE_MS = 700
@@ -42,7 +34,7 @@ const ANSWER_MS = 4000
 
 /** Every flow of the stage's setting, in the table's order. */
 export async function runFlows(stage: Stage): Promise<readonly Outcome[]> {
-  const cases = casesOf(stage)
+  const cases = casesOf(stage.options.setting, stage.options.steered)
   const outcomes: Outcome[] = Array<Outcome>(cases.length)
   let next = 0
   const worker = async (): Promise<void> => {
@@ -55,41 +47,9 @@ export async function runFlows(stage: Stage): Promise<readonly Outcome[]> {
   return outcomes
 }
 
-function casesOf(stage: Stage): readonly Case[] {
-  const { setting, steered } = stage.options
-  return setting.scenarios.flatMap((scenario) =>
-    scenario.flows.flatMap((flow) =>
-      (flow.families ?? (['IPv4', 'IPv6'] as const)).flatMap((family) =>
-        (flow.protocols ?? (['TCP', 'UDP'] as const)).flatMap((protocol) =>
-          // Only TCP is ever steered, so the rest has been seen without.
-          steered && protocol !== 'TCP'
-            ? []
-            : [
-                {
-                  scenario,
-                  flow,
-                  family,
-                  protocol,
-                  expect: steered ? steeredExpectation(flow) : flow.expect,
-                },
-              ],
-        ),
-      ),
-    ),
-  )
-}
-
-/** What holds while the proxy takes the connection: the same endpoints, which see the node. */
-function steeredExpectation(flow: Flow): Expectation {
-  if (flow.whenSteered === 'same') return flow.expect
-  if (flow.whenSteered !== undefined) return flow.whenSteered
-  if (flow.expect.kind !== 'answered' || flow.expect.source !== 'client') return flow.expect
-  return { kind: 'answered', by: flow.expect.by, source: 'node1' }
-}
-
 async function runCase(stage: Stage, given: Case): Promise<Outcome> {
   const { scenario, flow, family, protocol, expect } = given
-  const address = destinationAddress(stage, scenario, flow, family)
+  const address = destinationAddress(stage.lab.topology, scenario, flow, family)
   const port = destinationPort(scenario, flow)
   const peer = await stage.lab.peer(flow.from)
   const { clientOther } = stage.lab.topology
@@ -161,34 +121,8 @@ function sourceFor(given: Case, by: string): SourceSeen {
 }
 
 function isSource(stage: Stage, given: Case, want: SourceSeen, source: string): boolean {
-  if (want === 'client') return clientAddresses(stage, given).includes(source)
+  if (want === 'client') return clientAddresses(stage.lab.topology, given.flow).includes(source)
   return nodeAddresses(stage.lab.node(want)).includes(source)
-}
-
-function clientAddresses(stage: Stage, given: Case): readonly string[] {
-  const { from, otherSource } = given.flow
-  if (from === OUTSIDE) {
-    const own = otherSource === true ? stage.lab.topology.clientOther : stage.lab.topology.client
-    return [own.lanIpv4, own.lanIpv6]
-  }
-  for (const node of stage.lab.topology.nodes) {
-    if (node.name === from) return nodeAddresses(node)
-    const pod = node.pods.find((candidate) => candidate.name === from)
-    if (pod !== undefined) return [pod.ipv4, pod.ipv6]
-  }
-  throw new Error(`no place ${from} in the lab`)
-}
-
-function destinationAddress(stage: Stage, scenario: Scenario, flow: Flow, family: LabFamily): string {
-  if (flow.to.kind === 'localhostNodePort') return family === 'IPv4' ? '127.0.0.1' : '::1'
-  if (flow.to.kind === 'nodePort') return nodeAddress(stage.lab.node(flow.to.node), family)
-  return addressesOf(scenario.service.number)[flow.to.kind][family]
-}
-
-function destinationPort(scenario: Scenario, flow: Flow): number {
-  const { nodePort } = addressesOf(scenario.service.number)
-  if (flow.to.kind === 'localhostNodePort') return nodePort
-  return flow.to.kind === 'nodePort' ? nodePort + (flow.to.offset ?? 0) : (flow.port ?? 80)
 }
 
 /** `12 × answered by p11, who saw 10.244.1.1; 3 × refused` */

@@ -8,9 +8,9 @@ import type { DatapathName } from '#agent/datapath/datapath.ts'
 
 import type { Lab } from '../support/lab/lab.ts'
 import { startShunt, type Shunt } from '../support/lab/shunt.ts'
-import { CLIENT, LAN, nodeAddresses } from '../support/lab/topology.ts'
+import { CLIENT, LAN, nodeAddresses, type Topology } from '../support/lab/topology.ts'
 import { until } from '../support/lab/wait.ts'
-import type { Setting } from './flows.ts'
+import { flagsOf, type Setting } from './flows.ts'
 import { addressesOf, nodeObjects, serviceObjects, writeManifest, type LabFamily } from './objects.ts'
 import type { Scenario } from './scenario.ts'
 
@@ -58,11 +58,7 @@ export async function listenEverywhere(lab: Lab): Promise<void> {
 export async function setStage(lab: Lab, options: StageOptions): Promise<Stage> {
   await ownUntouched(lab, options.setting.scenarios)
   const folder = join(lab.folder, `manifests-${options.setting.name.replaceAll(/\W+/g, '-')}`)
-  mkdirSync(folder, { recursive: true })
-  writeManifest(folder, 'nodes', nodeObjects(lab.topology))
-  const canary = { name: 'canary', number: CANARY, type: 'ClusterIP' as const, endpoints: [{ pod: 'p12' }] }
-  const services = [...options.setting.scenarios.map((scenario) => scenario.service), canary]
-  for (const service of services) writeManifest(folder, service.name, serviceObjects(service, lab.topology))
+  writeObjects(folder, options.setting, lab.topology)
 
   const shunts = lab.topology.nodes.map((node) =>
     startShunt(lab, node.name, {
@@ -73,7 +69,7 @@ export async function setStage(lab: Lab, options: StageOptions): Promise<Stage> 
         '--datapath',
         options.datapath,
         ...options.flags,
-        ...options.setting.flags,
+        ...flagsOf(options.setting),
         '--steer',
         options.steered ? 'always' : 'never',
       ],
@@ -94,6 +90,15 @@ export async function setStage(lab: Lab, options: StageOptions): Promise<Stage> 
     throw error
   }
   return { lab, options, shunts, clear }
+}
+
+/** The manifests of a setting: its Services, their slices, the nodes, and the canary. */
+export function writeObjects(folder: string, setting: Setting, topology: Topology): void {
+  mkdirSync(folder, { recursive: true })
+  writeManifest(folder, 'nodes', nodeObjects(topology))
+  const canary = { name: 'canary', number: CANARY, type: 'ClusterIP' as const, endpoints: [{ pod: 'p12' }] }
+  const services = [...setting.scenarios.map((scenario) => scenario.service), canary]
+  for (const service of services) writeManifest(folder, service.name, serviceObjects(service, topology))
 }
 
 /** From a pod of the node to the canary; while steering, the endpoint must see the node. */

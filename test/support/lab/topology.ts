@@ -65,6 +65,9 @@ const SERVICE_RANGES = [
   'fd99::/64',
 ]
 
+/** All pods of the routed topology. */
+export const CLUSTER_CIDRS = ['10.244.0.0/16', 'fd00:244::/32'] as const
+
 /** Two nodes with routed pods: three on the first, two on the second. */
 export const ROUTED: Topology = {
   lan: { lanIpv4: '192.168.100.254', lanIpv6: 'fd00:100::fe' },
