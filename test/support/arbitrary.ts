@@ -76,7 +76,7 @@ const SOURCE_RANGES = [
 ].map(cidr)
 const NAMES = ['web', 'api', 'db', 'web-2'] as const
 const NAMESPACES = ['default', 'prod'] as const
-const PROTOCOLS = ['TCP', 'TCP', 'TCP', 'UDP', 'SCTP'] as const
+const PROTOCOLS = ['TCP', 'TCP', 'TCP', 'TCP', 'UDP', 'SCTP'] as const
 
 function oneOf<T>(...values: readonly T[]): fc.Arbitrary<T> {
   return fc.constantFrom(...values)
@@ -228,11 +228,11 @@ export function arbitrarySnapshot(): fc.Arbitrary<Snapshot> {
     .record({
       services: fc.array(arbitraryService, { minLength: 1, maxLength: 5, size: 'max' }),
       slices: fc.array(fc.oneof(arbitrarySliceOf('IPv4'), arbitrarySliceOf('IPv6')), {
-        maxLength: 8,
+        maxLength: 20,
         size: 'max',
       }),
       // Most slices belong to a Service that exists and fit one of its ports; blind draws rarely would.
-      aimed: fc.array(fc.nat({ max: 4 }), { maxLength: 8, minLength: 8 }),
+      aimed: fc.array(oneOf(true, true, true, true, false), { maxLength: 20, minLength: 20 }),
       node: arbitraryNode,
       serviceCidrs: mostly<readonly Cidr[]>(
         ['10.96.0.0/16', 'fd00:96::/112'].map(cidr),
@@ -247,7 +247,7 @@ export function arbitrarySnapshot(): fc.Arbitrary<Snapshot> {
       services: new Map(services.map((service) => [service.id, service])),
       slices: Map.groupBy(
         slices.map((slice, i) => ({
-          ...(aimed[i] !== 0 ? aim(slice, services[i % Math.max(services.length, 1)]) : slice),
+          ...(aimed[i] === true ? aim(slice, services[i % Math.max(services.length, 1)]) : slice),
           id: `default/slice-${i}`,
         })),
         ({ service }) => service,
@@ -302,6 +302,7 @@ export function arbitraryOptions({ semantics, families }: OptionBounds = {}): fc
     allowExternalIps: mostly(true, false),
     steer: mostly<PlanOptions['steer']>('auto', 'always', 'never'),
     steering: oneOf<PlanOptions['steering']>(
+      { mechanism: 'sk_lookup', proxyPort: 15001 },
       { mechanism: 'sk_lookup', proxyPort: 15001 },
       { mechanism: 'dnat', proxyPort: 15001 },
       { mechanism: 'off', proxyPort: 15001 },
