@@ -20,7 +20,8 @@ export interface ProxyStatus {
     readonly services: number
   } | null
   readonly agentConnected: boolean
-  readonly mechanism: 'sk_lookup' | 'dnat'
+  /** Its listeners are in the BPF socket map; without, only DNAT brings it connections. */
+  readonly skLookup: boolean
   /** `ip:port` of each. */
   readonly listeners: readonly string[]
   readonly heartbeat: {
