@@ -54,6 +54,7 @@ function parseYaml(text: string): ParsedText {
   try {
     const document = composeYaml(text)
     const [error] = document.errors
+    if (error?.message.includes('closing') === true) return flaw(NO_END, lineAt(text, lastQuote(document)))
     if (error !== undefined) return flaw(yamlMessage(text, error), lineAt(text, error.pos[0]))
     const alias = text.includes('*') ? badAlias(document) : undefined
     if (alias !== undefined) return flaw(alias.message, lineAt(text, alias.offset))
@@ -76,7 +77,19 @@ function composeYaml(text: string): Document.Parsed {
 
 const MOST_ALIASES = 1000
 const TOO_DEEP = `nested deeper than ${MOST_LEVELS} levels, which is refused`
+const NO_END = 'not valid YAML: the quoted text that begins here has no end'
 const TOO_MANY_ALIASES = `aliases stand for more than ${MOST_ALIASES} values, which is refused; write the values out`
+
+/** An unclosed quote swallows the rest of the document; what helps is where it began. */
+function lastQuote(document: Document.Parsed): number {
+  let offset = 0
+  visit(document, {
+    Scalar(_key, scalar) {
+      if (scalar.type?.startsWith('QUOTE') === true) offset = startOf(scalar) ?? offset
+    },
+  })
+  return offset
+}
 
 /** The first alias that contains itself or has no anchor before it. */
 function badAlias(document: Document.Parsed): { message: string; offset: number } | undefined {
@@ -88,7 +101,10 @@ function badAlias(document: Document.Parsed): { message: string; offset: number 
       if (anchor === undefined) {
         found = { message: `the alias *${alias.source} has no anchor &${alias.source} before it`, offset }
       } else if (path.includes(anchor)) {
-        found = { message: `the alias *${alias.source} stands inside its own anchor, a cycle`, offset }
+        found = {
+          message: `the alias *${alias.source} stands inside its own anchor: a cycle, which is refused`,
+          offset,
+        }
       }
       return found === undefined ? undefined : visit.BREAK
     },

@@ -20,7 +20,7 @@ export function clusterIps(spec: Fields, type: ServiceType): Ip[] {
   const texts = listedIps.length === 0 ? [{ text: first, place: spec.at('clusterIP') }] : listedIps
   const ips = first === 'None' || head?.text === 'None' ? noneOf(spec, texts) : readIps(spec, texts)
   checkFamilies(spec, ips)
-  if (first === '' && head === undefined && type !== 'ExternalName') {
+  if ((spec.raw('clusterIP') ?? '') === '' && head === undefined && type !== 'ExternalName') {
     spec.report.warn(
       spec.at('clusterIP'),
       'missing: nothing allocates one here, so that the Service is not proxied; give an address, or None',

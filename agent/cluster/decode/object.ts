@@ -5,11 +5,15 @@ import { isDnsLabel, isDnsSubdomain, LABEL_RULE, SUBDOMAIN_RULE } from './names.
 import type { Place } from './place.ts'
 import { describe, Report, type Decoding } from './report.ts'
 
-export interface ObjectShape {
-  readonly kind: string
+/** How objects of a kind are named. */
+export interface Naming {
   readonly scope: 'namespaced' | 'cluster'
-  /** Services are names of DNS labels, most others may contain dots. */
+  /** Names of Services and Namespaces are DNS labels, those of others may contain dots. */
   readonly naming: 'label' | 'subdomain'
+}
+
+export interface ObjectShape extends Naming {
+  readonly kind: string
   /** Fields of the object itself beside apiVersion, kind, metadata and status. */
   readonly fields: readonly string[]
 }
@@ -46,19 +50,20 @@ export function decodeObject<T>(
 const COMMON_FIELDS = ['apiVersion', 'kind', 'metadata', 'status']
 
 /** `namespace/name` or `name`, when the object says so readably; else empty. */
-export function identityOf(input: unknown, scope: ObjectShape['scope']): string {
+export function identityOf(input: unknown, naming: Naming): string {
   const silent = new Report()
   const metadata = Fields.read(input, undefined, silent)?.map('metadata')
   const name = metadata?.text('name') ?? ''
   const namespace = metadata?.text('namespace') ?? DEFAULT_NAMESPACE
-  if (silent.failed || !isDnsSubdomain(name) || !isDnsLabel(namespace)) return ''
-  return scope === 'cluster' ? name : `${namespace}/${name}`
+  const named = naming.naming === 'label' ? isDnsLabel(name) : isDnsSubdomain(name)
+  if (silent.failed || !named || !isDnsLabel(namespace)) return ''
+  return naming.scope === 'cluster' ? name : `${namespace}/${name}`
 }
 
 const DEFAULT_NAMESPACE = 'default'
 
 function titleOf(input: unknown, shape: ObjectShape): string {
-  const identity = identityOf(input, shape.scope)
+  const identity = identityOf(input, shape)
   return identity === '' ? '' : `${shape.kind} ${identity}`
 }
 

@@ -37,7 +37,8 @@ export function decodeService(input: unknown, root?: Place): Decoding<Service> {
 
 function readService(object: Fields, spec: Fields, metadata: Metadata): Service {
   spec.only(SERVICE_SPEC)
-  const type = spec.oneOf('type', TYPES, 'ClusterIP')
+  // An unreadable type must cause no complaint about what it allows; a LoadBalancer is allowed everything.
+  const type = spec.oneOf('type', TYPES, spec.has('type') ? 'LoadBalancer' : 'ClusterIP')
   const ips = clusterIps(spec, type)
   return {
     id: serviceId(metadata.namespace, metadata.name),
