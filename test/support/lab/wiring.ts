@@ -41,7 +41,8 @@ export function wire(topology: Topology, namespaceOf: (place: PlaceName) => stri
   }
 
   plug(CLIENT, topology.client)
-  say(CLIENT, ...addresses(topology.clientOther, 'eth0'))
+  // Never chosen as a source by itself.
+  say(CLIENT, ...addresses(topology.clientOther, 'eth0').map((line) => `${line} preferred_lft 0`))
   const first = topology.nodes[0]
   for (const range of first === undefined ? [] : topology.serviceRanges) {
     say(
