@@ -1,0 +1,70 @@
+import test from 'ava'
+import { HeartbeatLoop } from '#agent/proxy/heartbeat-loop.ts'
+import { RecordingLog, RecordingMetrics } from './lab.ts'
+import { ManualClock } from './manual-clock.ts'
+
+function setUp(
+  options: { readonly refuses?: () => boolean; readonly hindrance?: () => string | undefined } = {},
+) {
+  const clock = new ManualClock()
+  const metrics = new RecordingMetrics()
+  const log = new RecordingLog()
+  const kernel = { beats: 0, withdrawals: 0 }
+  const loop = new HeartbeatLoop(
+    {
+      beat: () => {
+        if (options.refuses?.() === true) throw new Error('the set does not exist')
+        kernel.beats++
+      },
+      withdraw: () => void kernel.withdrawals++,
+    },
+    { clock, metrics, log, hindrance: options.hindrance ?? (() => undefined), intervalMs: 250 },
+  )
+  return { clock, metrics, log, kernel, loop }
+}
+
+test('it beats at once and then four times a second', (t) => {
+  const { clock, kernel, loop } = setUp()
+  loop.start()
+  t.is(kernel.beats, 1)
+  clock.advance(1_000)
+  t.is(kernel.beats, 5)
+  t.like(loop.status, { beating: true, because: '', beats: 5, failures: 0 })
+})
+
+test('it beats only while the proxy can serve', (t) => {
+  let hindrance: string | undefined = 'no view was loaded yet'
+  const { clock, kernel, loop } = setUp({ hindrance: () => hindrance })
+  loop.start()
+  clock.advance(1_000)
+  t.is(kernel.beats, 0)
+  t.like(loop.status, { beating: false, because: 'no view was loaded yet' })
+  hindrance = undefined
+  clock.advance(250)
+  t.is(kernel.beats, 1)
+})
+
+test('what the kernel refuses is counted, logged once for many, and tried again', (t) => {
+  let refuses = true
+  const { clock, kernel, loop, metrics, log } = setUp({ refuses: () => refuses })
+  loop.start()
+  clock.advance(2_000)
+  t.is(metrics.value('shunt_proxy_heartbeat_failures_total'), 9)
+  t.is(log.lines.filter((line) => line.level === 'warn').length, 1)
+  t.like(loop.status, { beating: false, because: 'the set does not exist', failures: 9 })
+  refuses = false
+  clock.advance(250)
+  t.is(kernel.beats, 1)
+  t.true(loop.status.beating)
+})
+
+test('after a stop it never beats again, and the kernel is told once', (t) => {
+  const { clock, kernel, loop } = setUp()
+  loop.start()
+  loop.stop()
+  loop.stop()
+  loop.start()
+  clock.advance(5_000)
+  t.deepEqual(kernel, { beats: 1, withdrawals: 1 })
+  t.is(clock.pending, 0)
+})
