@@ -1,0 +1,112 @@
+// What the iptables datapath renders and reads. A rendered family is the plan itself plus what all its rules share:
+// the text of a chain is made when it is asked for, because the text of a hundred thousand chains would be most of the
+// agent's memory. A read family is text.
+
+import type { ServicePortKey } from '../../model/ids.ts'
+import type { Family } from '../../model/ip.ts'
+import type { ServicePortPlan } from '../../plan/plan.ts'
+import type { Mechanism } from '../steer/steering.ts'
+import { baseRules, type BaseRule } from './base-rules.ts'
+import type { FamilyContext } from './context.ts'
+import { fixedRules } from './fixed-rules.ts'
+import type { TableName } from './names.ts'
+import { serviceChains } from './service-chains.ts'
+import { SHARED_CHAINS, sharedLines, type SharedChain, type SharedLines } from './shared-lines.ts'
+import type { SteerSets } from './steer-sets.ts'
+
+export interface IptablesState {
+  readonly families: Readonly<Partial<Record<Family, FamilyRules>>>
+  readonly sets: SteerSets
+  readonly steering: SteeringState
+}
+
+/** What steering needs of the kernel, or has. */
+export interface SteeringState {
+  readonly mechanism: Mechanism
+  /** Families with the route for the mark (sk_lookup). */
+  readonly routed: readonly Family[]
+}
+
+export type FamilyRules = RenderedRules | ReadRules
+
+export interface RenderedRules {
+  readonly kind: 'rendered'
+  readonly context: FamilyContext
+  readonly ports: ReadonlyMap<ServicePortKey, ServicePortPlan>
+}
+
+/** `nat KUBE-SERVICES`. */
+export type ChainKey = `${TableName} ${string}`
+
+export interface ReadRules {
+  readonly kind: 'read'
+  /** Our chains; the value is the chain's lines, each with its end. */
+  readonly chains: ReadonlyMap<ChainKey, string>
+  /** Ours in chains of others, in their order, repetitions too. */
+  readonly base: readonly BaseRule[]
+  /** Rules in KUBE-FIREWALL that are not ours; undefined: there is no such chain. */
+  readonly foreignFirewallRules: number | undefined
+}
+
+export const NO_RULES: ReadRules = {
+  kind: 'read',
+  chains: new Map(),
+  base: [],
+  foreignFirewallRules: undefined,
+}
+
+/** Every chain of the family with its lines. */
+export function* chainsOf(rules: FamilyRules): Generator<readonly [ChainKey, string]> {
+  if (rules.kind === 'read') {
+    yield* rules.chains
+    return
+  }
+  yield* fixedRules(rules.context).chains
+  for (const shared of SHARED_CHAINS) yield [shared, sharedChain(rules, shared)]
+  for (const port of rules.ports.values())
+    for (const [chain, lines] of serviceChains(port, rules.context)) yield [`nat ${chain}`, lines]
+}
+
+/** The whole text of a chain to which many Service ports add lines. */
+export function sharedChain(rules: RenderedRules, shared: SharedChain): string {
+  const { heads, tails } = fixedRules(rules.context)
+  const parts = [heads[shared] ?? '']
+  for (const port of rules.ports.values()) {
+    const lines = cachedLines(port, rules.context)[shared]
+    if (lines !== undefined) parts.push(lines)
+  }
+  parts.push(tails[shared] ?? '')
+  return parts.join('')
+}
+
+export function baseOf(rules: FamilyRules): readonly BaseRule[] {
+  return rules.kind === 'read' ? rules.base : baseRules(rules.context)
+}
+
+const lineCache = new WeakMap<
+  ServicePortPlan,
+  { readonly context: FamilyContext; readonly lines: SharedLines }
+>()
+
+/** A changed Service must not cost the lines of ten thousand others. */
+export function cachedLines(port: ServicePortPlan, context: FamilyContext): SharedLines {
+  const cached = lineCache.get(port)
+  if (cached?.context === context) return cached.lines
+  const lines = sharedLines(port, context)
+  lineCache.set(port, { context, lines })
+  return lines
+}
+
+/** A text that is equal for equal states, for comparing and for people. */
+export function stateText(state: IptablesState): string {
+  const parts: string[] = []
+  for (const [family, rules] of Object.entries(state.families)) {
+    const chains = [...chainsOf(rules)].map(([key, lines]) => `[${key}]\n${lines}`).sort()
+    const base = baseOf(rules).map(({ table, chain, spec }) => `${table} ${chain} ${spec}\n`)
+    if (chains.length + base.length > 0)
+      parts.push(`# ${family}\n`, ...chains, '[in chains of others]\n', ...base.sort())
+  }
+  for (const [name, members] of [...state.sets.members].sort(([a], [b]) => (a < b ? -1 : 1)))
+    parts.push(`[set ${name}]\n`, ...[...members].sort().map((member) => `${member}\n`))
+  return parts.join('')
+}
