@@ -55,6 +55,7 @@ export function nativeBpf(raw: RawAddon): NativeBpf {
       )
       return created ? 'attached' : 'updated'
     },
+    tryLoad: (object) => kernelCall('load the steering program', () => raw.bpfTryLoad(object)),
     linkNamespace: (linkPin) => kernelCall(`read the link ${linkPin}`, () => raw.bpfLinkedNamespace(linkPin)),
   }
 }

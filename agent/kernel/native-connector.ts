@@ -70,7 +70,7 @@ function resultOf(fd: number, errno: number): ConnectResult {
 }
 
 function check(options: ConnectOptions): void {
-  if (!isPort(options.port)) throw new ShuntError('INTERNAL', `port must be 1 to 65535, is ${options.port}`)
+  if (!isPort(options.port)) throw new ShuntError('INTERNAL', 'the port of a connection must be 1 to 65535')
   natural(options.mark ?? 0, 'mark')
   // 0 would mean "no deadline" to the addon, and a deadline of no time at all is a mistake.
   if (options.timeoutMs !== undefined && natural(options.timeoutMs, 'timeoutMs') === 0)

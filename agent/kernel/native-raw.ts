@@ -47,5 +47,6 @@ export interface RawAddon {
   bpfMapLookup(map: number, key: Uint8Array, valueSize: number): Uint8Array | undefined
   bpfMapKeys(map: number, keySize: number, maxEntries: number): Uint8Array
   bpfAttachSkLookup(object: string, linkPin: string, maps: readonly (string | number)[]): boolean
+  bpfTryLoad(object: string): void
   bpfLinkedNamespace(linkPin: string): { netnsInode: number; programId: number } | undefined
 }

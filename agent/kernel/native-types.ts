@@ -31,7 +31,8 @@ export interface Address {
 export interface ListenOptions {
   /** `::` with v6only false would take both families; all callers here set v6only. */
   readonly ip: Ip
-  readonly port: Port | 0
+  /** 0: the kernel chooses. */
+  readonly port: number
   readonly backlog: number
   /** IP_TRANSPARENT: connections to addresses that are not the node's may be accepted. Needs CAP_NET_ADMIN. */
   readonly transparent: boolean
@@ -118,6 +119,8 @@ export interface NativeBpf {
    * namespace is replaced.
    */
   attachSkLookup(options: AttachOptions): 'attached' | 'updated'
+  /** Loads the object with maps of its own and forgets it: throws if this kernel or process cannot. */
+  tryLoad(object: string): void
   /** What a pinned link is attached to; undefined: nothing pinned, or the link is dead. */
   linkNamespace(linkPin: string): { readonly netnsInode: number; readonly programId: number } | undefined
 }

@@ -80,6 +80,12 @@ napi_value attach(const Call &call) {
   return call.of(attach_sk_lookup(call.text(0), call.text(1), maps));
 }
 
+/** bpfTryLoad(object) */
+napi_value try_to_load(const Call &call) {
+  try_load(call.text(0));
+  return call.undefined();
+}
+
 /** bpfLinkedNamespace(linkPin) -> { netnsInode, programId } or undefined */
 napi_value linked(const Call &call) {
   const auto attached = linked_namespace(call.text(0));
@@ -94,7 +100,8 @@ constexpr Export kExports[] = {
     {"bpfOpenMap", guarded<open_pinned_map>}, {"bpfOpenPin", guarded<open_any_pin>},
     {"bpfMapUpdate", guarded<update>},        {"bpfMapDelete", guarded<remove>},
     {"bpfMapLookup", guarded<lookup>},        {"bpfMapKeys", guarded<keys>},
-    {"bpfAttachSkLookup", guarded<attach>},   {"bpfLinkedNamespace", guarded<linked>},
+    {"bpfAttachSkLookup", guarded<attach>},   {"bpfTryLoad", guarded<try_to_load>},
+    {"bpfLinkedNamespace", guarded<linked>},
 };
 
 } // namespace

@@ -72,6 +72,8 @@ std::optional<LinkedNamespace> linked_namespace(const std::string &link_pin) {
   return link ? namespace_of(link->get()) : std::nullopt;
 }
 
+void try_load(const std::string &object) { load(object, {}); }
+
 bool attach_sk_lookup(const std::string &object_path, const std::string &link_pin,
                       const std::vector<std::pair<std::string, int>> &maps) {
   const Fd netns(check("open netns", ::open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC)));

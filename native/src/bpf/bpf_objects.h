@@ -53,6 +53,10 @@ std::vector<uint8_t> map_keys(int map, size_t key_size, size_t max_entries);
 bool attach_sk_lookup(const std::string &object, const std::string &link_pin,
                       const std::vector<std::pair<std::string, int>> &maps);
 
+/** Loads the object with maps of its own and forgets it: throws if this kernel or process cannot.
+ */
+void try_load(const std::string &object);
+
 /** Empty if nothing is pinned there, or not a link to a network namespace. */
 std::optional<LinkedNamespace> linked_namespace(const std::string &link_pin);
 
