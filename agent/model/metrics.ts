@@ -54,6 +54,18 @@ export const METRICS = {
     labels: ['ip_family'],
     process: 'agent',
   },
+  kubeproxy_proxy_healthz_total: {
+    kind: 'counter',
+    help: 'Answers to /healthz, by status code.',
+    labels: ['code'],
+    process: 'agent',
+  },
+  kubeproxy_proxy_livez_total: {
+    kind: 'counter',
+    help: 'Answers to /livez, by status code.',
+    labels: ['code'],
+    process: 'agent',
+  },
   shunt_plan_build_seconds: {
     kind: 'histogram',
     help: 'Time to build a plan from a snapshot.',

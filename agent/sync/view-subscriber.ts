@@ -13,8 +13,8 @@ import {
 } from '../proxy/decision/view.ts'
 import { proxyMessage } from './proxy-message.ts'
 
-/** Both views are of the same epoch. */
-export type DiffViews = (from: ProxyView, to: ProxyView) => ViewDelta
+/** undefined: no delta leads from one to the other, only a snapshot will do. */
+export type DiffViews = (from: ProxyView, to: ProxyView) => ViewDelta | undefined
 
 export interface SubscriberParts {
   readonly diff: DiffViews
@@ -57,10 +57,8 @@ export class ViewSubscriber {
     const view = this.#parts.current()
     if (this.hello === undefined || this.#sent !== undefined || view === undefined || view === this.#acked)
       return
-    const message: AgentMessage =
-      this.#acked === undefined || this.#acked.epoch !== view.epoch
-        ? { kind: 'snapshot', view }
-        : { kind: 'delta', delta: this.#parts.diff(this.#acked, view) }
+    const delta = this.#acked === undefined ? undefined : this.#parts.diff(this.#acked, view)
+    const message: AgentMessage = delta === undefined ? { kind: 'snapshot', view } : { kind: 'delta', delta }
     this.#sent = view
     this.#socket.write(`${JSON.stringify(message)}\n`)
     this.#cancelTimeout = this.#parts.clock.after(ACK_TIMEOUT_MS, () => {
