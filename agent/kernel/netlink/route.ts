@@ -142,16 +142,10 @@ function ruleMessage(type: number, flags: number, rule: Rule): Uint8Array {
 }
 
 function decodeAction(body: Uint8Array, found: ReadonlyMap<number, Uint8Array>): Rule['action'] | undefined {
-  switch (body[7]) {
-    case ACTION.lookup:
-      return { kind: 'lookup', table: readU32(found.get(FRA.TABLE), true) }
-    case ACTION.goto:
-      return { kind: 'goto', priority: readU32(found.get(FRA.GOTO), true) }
-    case ACTION.nop:
-      return { kind: 'nop' }
-    default:
-      return undefined
-  }
+  const action = body[7]
+  if (action === ACTION.lookup) return { kind: 'lookup', table: readU32(found.get(FRA.TABLE), true) }
+  if (action === ACTION.goto) return { kind: 'goto', priority: readU32(found.get(FRA.GOTO), true) }
+  return action === ACTION.nop ? { kind: 'nop' } : undefined
 }
 
 function routeMessage(type: number, flags: number, route: LoopbackRoute): Uint8Array {
