@@ -1,0 +1,215 @@
+// kill -9 of the agent, of the proxy, and of both, after every step of an apply: traffic goes on, a restart converges,
+// and nothing of ours is left twice.
+
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+
+import test, { type ExecutionContext } from 'ava'
+
+import { addressesOf, nodeObjects, serviceObjects, writeManifest } from '../conformance/objects.ts'
+import { listenEverywhere } from '../conformance/stage.ts'
+import { untidyState } from '../support/lab/kernel-state.ts'
+import { createLab, type Lab } from '../support/lab/lab.ts'
+import { startPair, untilWay, type Pair } from '../support/lab/pair.ts'
+import type { Stream } from '../support/lab/peer.ts'
+import type { Timed } from '../support/lab/peer-messages.ts'
+import { shunt } from '../support/lab/shunt.ts'
+import { nodeAddress } from '../support/lab/topology.ts'
+import { until } from '../support/lab/wait.ts'
+
+/** Steps of a sync and, within its commit, of the datapath. */
+const STEPS = [
+  'snapshot',
+  'plan',
+  'render',
+  'change',
+  'view-add',
+  'steering-prepare',
+  'steering-add',
+  'sets-grow',
+  'rules-IPv4',
+  'rules-IPv6',
+  'sets-shrink',
+  'steering-remove',
+  'commit',
+  'view-remove',
+] as const
+
+const NUMBER = 90
+const ALWAYS = 91
+const VARIANT = 'nft'
+
+let lab: Lab
+let pair: Pair
+let folder: string
+let version = 0
+
+test.before(async () => {
+  lab = await createLab()
+  await listenEverywhere(lab)
+  folder = join(lab.folder, 'manifests')
+  writeManifest(folder, 'nodes', nodeObjects(lab.topology))
+  edit()
+  pair = startPair(lab, 'node1', flags())
+  await converged('before anything is killed')
+})
+
+test.after.always(async () => {
+  await pair?.stop()
+  await lab?.close()
+})
+
+for (const step of STEPS) {
+  for (const victims of ['agent', 'both'] as const) {
+    test.serial(
+      `kill -9 of ${victims === 'agent' ? 'the agent' : 'agent and proxy'} after ${step}`,
+      async (t) => {
+        t.timeout(60_000)
+        const clients = await startClients()
+        await pair.agent.stop()
+        edit()
+        // What it finds is another version than what the kernel holds, so that every step has something to do.
+        pair.startAgent(['--fault', `after:${step}`])
+        const died = await diesWithin(8000)
+        if (!died) {
+          // The step has nothing to do in a rebuild: changes make it do.
+          for (let i = 0; i < 6 && pair.agent.running(); i++) {
+            edit()
+            await sleep(400)
+          }
+        }
+        t.false(pair.agent.running(), `the agent reached ${step} and died`)
+        const killedMs = Date.now()
+        if (victims === 'both') await pair.proxy.kill()
+        await sleep(victims === 'both' ? 1700 : 300)
+        if (pair.agent.running()) await pair.agent.kill()
+        pair.startAgent()
+        if (victims === 'both') pair.startProxy()
+        await converged(`after a kill at ${step}`)
+        await judge(t, clients, victims === 'both' ? killedMs : undefined)
+      },
+    )
+  }
+}
+
+test.serial('kill -9 of the proxy while changes are applied', async (t) => {
+  t.timeout(120_000)
+  for (let round = 0; round < 5; round++) {
+    const clients = await startClients()
+    for (let i = 0; i < 4; i++) {
+      edit()
+      await sleep(37 * (round + 1))
+    }
+    const killedMs = Date.now()
+    await pair.proxy.kill()
+    edit()
+    await sleep(1700)
+    pair.startProxy()
+    await converged(`after round ${round}`)
+    await judge(t, clients, killedMs)
+  }
+})
+
+interface Clients {
+  readonly names: readonly string[]
+  readonly streams: readonly Stream[]
+}
+
+/** A pod, the node and the outside, to a Service that flips and to one that is always steered. */
+async function startClients(): Promise<Clients> {
+  const node = lab.node('node1')
+  const dials = [
+    { place: 'p13', to: addressesOf(NUMBER).clusterIp.IPv4, port: 80 },
+    { place: 'p13', to: addressesOf(ALWAYS).clusterIp.IPv6, port: 80 },
+    { place: 'node1', to: addressesOf(NUMBER).clusterIp.IPv4, port: 80 },
+    { place: 'client', to: nodeAddress(node, 'IPv4'), port: addressesOf(ALWAYS).nodePort },
+  ]
+  const streams = await Promise.all(
+    dials.map(async ({ place, to, port }) => (await lab.peer(place)).stream(to, port, { intervalMs: 10 })),
+  )
+  return { names: dials.map(({ place, to, port }) => `${place} to ${to} port ${port}`), streams }
+}
+
+/** Nothing fails while the agent is dead; while the proxy is dead only what it had in hand, or what fell in a second. */
+async function judge(
+  t: ExecutionContext,
+  clients: Clients,
+  proxyKilledMs: number | undefined,
+): Promise<void> {
+  const results = await Promise.all(clients.streams.map((stream) => stream.stop()))
+  for (const [i, timed] of results.entries()) {
+    const isExcused = (one: Timed): boolean =>
+      proxyKilledMs !== undefined && one.atMs >= proxyKilledMs - 100 && one.atMs <= proxyKilledMs + 1500
+    const failed = timed.filter((one) => one.seen.kind !== 'answered' && !isExcused(one))
+    const told = failed.slice(0, 5).map((one) => ({ ...one, afterKillMs: one.atMs - (proxyKilledMs ?? 0) }))
+    t.deepEqual(told, [], `${clients.names[i]}: ${failed.length} of ${timed.length} failed\n${pair.logs()}`)
+    t.true(timed.length > 30)
+  }
+  t.deepEqual(await untidyState(lab, 'node1', VARIANT), [])
+  const diff = await shunt(lab, 'node1', 'diff')
+  t.is(diff.code, 0, `shunt diff: ${diff.stdout}${diff.stderr}`)
+}
+
+/** The next version: other endpoints, the other way. */
+function edit(): void {
+  version++
+  const write = (name: string, number: number, steered: boolean): void => {
+    const endpoints = version % 2 === 0 ? [{ pod: 'p11' }] : [{ pod: 'p12' }, { pod: 'p21' }]
+    const annotations = { 'shunt.dev/steer': steered ? 'always' : 'never' }
+    writeManifest(folder, name, serviceObjects({ name, number, endpoints, annotations }, lab.topology))
+  }
+  write('flips', NUMBER, version % 2 === 0)
+  write('steered', ALWAYS, true)
+}
+
+/** The node serves the version that was written last. */
+async function converged(when: string): Promise<void> {
+  const logs = pair.logs
+  const way = version % 2 === 0 ? 'proxy' : 'kernel'
+  await untilWay(lab, {
+    from: 'p13',
+    to: addressesOf(NUMBER).clusterIp.IPv4,
+    port: 80,
+    node: 'node1',
+    way,
+    logs,
+  })
+  await untilWay(lab, {
+    from: 'p13',
+    to: addressesOf(ALWAYS).clusterIp.IPv6,
+    port: 80,
+    node: 'node1',
+    way: 'proxy',
+    logs,
+  })
+  const expected = version % 2 === 0 ? ['p11'] : ['p12', 'p21']
+  const peer = await lab.peer('p13')
+  await until(
+    `${expected.join(' and ')} serve ${when}`,
+    async () => {
+      const seen = await peer.connect(addressesOf(NUMBER).clusterIp.IPv4, 80, { count: 30 })
+      const by = new Set(seen.map((one) => (one.kind === 'answered' ? one.by : one.kind)))
+      return by.size === expected.length && expected.every((name) => by.has(name))
+    },
+    { explain: logs },
+  )
+}
+
+async function diesWithin(withinMs: number): Promise<boolean> {
+  const startedMs = performance.now()
+  while (pair.agent.running() && performance.now() - startedMs < withinMs) await sleep(20)
+  return !pair.agent.running()
+}
+
+function flags(): readonly string[] {
+  return [
+    '--manifests',
+    folder,
+    '--cluster-cidr',
+    '10.244.0.0/16,fd00:244::/32',
+    '--iptables-variant',
+    VARIANT,
+    '--min-sync-period',
+    '20ms',
+  ]
+}
