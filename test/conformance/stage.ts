@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import type { DatapathName } from '#agent/datapath/datapath.ts'
 
 import type { Lab } from '../support/lab/lab.ts'
-import { startShunt, type Shunt } from '../support/lab/shunt.ts'
+import { shunt, startShunt, type Shunt } from '../support/lab/shunt.ts'
 import { CLIENT, LAN, nodeAddresses, type Topology } from '../support/lab/topology.ts'
 import { until } from '../support/lab/wait.ts'
 import { flagsOf, type Setting } from './flows.ts'
@@ -77,11 +77,10 @@ export async function setStage(lab: Lab, options: StageOptions): Promise<Stage> 
   )
   const clear = async (): Promise<void> => {
     await Promise.all(shunts.map((shunt) => shunt.stop()))
-    await Promise.all(
-      lab.topology.nodes.map((node) =>
-        lab.exec(node.name, [...cleanup(), ...options.flags], { mayFail: true }),
-      ),
-    )
+    for (const node of lab.topology.nodes) {
+      const ran = await shunt(lab, node.name, 'cleanup')
+      if (ran.code !== 0) throw new Error(`cleanup of ${node.name} failed: ${ran.stdout}${ran.stderr}`)
+    }
   }
   try {
     await Promise.all(shunts.map((shunt) => untilApplied(lab, shunt, options.steered)))
@@ -144,8 +143,4 @@ async function ownUntouched(lab: Lab, scenarios: readonly Scenario[]): Promise<v
       }
     }
   }
-}
-
-function cleanup(): readonly string[] {
-  return [process.execPath, new URL('../../agent/main.ts', import.meta.url).pathname, 'cleanup']
 }

@@ -1,6 +1,8 @@
 // The lab itself: every place reaches what it should before any rule is there, servers tell the truth about the
 // addresses that they see, and nothing is left behind.
 
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { readdirSync } from 'node:fs'
 
 import test from 'ava'
@@ -77,6 +79,24 @@ test('a closed lab leaves no namespace', async (t) => {
     readdirSync('/run/netns').filter((entry) => entry.startsWith(name.slice(0, -5))),
     [],
   )
+})
+
+test('what a killed owner left is swept by the next lab', async (t) => {
+  const url = new URL('../support/lab/lab.ts', import.meta.url).href
+  const code = `const { createLab } = await import('${url}'); await createLab(); console.log('up'); setInterval(() => {}, 1000)`
+  const owner = spawn(process.execPath, ['--input-type=module', '-e', code], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  t.teardown(() => owner.kill('SIGKILL'))
+  await once(owner.stdout, 'data')
+  const left = (): readonly string[] =>
+    readdirSync('/run/netns').filter((name) => name.startsWith(`shunt-${owner.pid}-`))
+  t.true(left().length > 0)
+  owner.kill('SIGKILL')
+  await once(owner, 'exit')
+  const lab = await createLab()
+  t.teardown(() => lab.close())
+  t.deepEqual(left(), [])
 })
 
 async function listenInPods(lab: Lab, topology: Topology): Promise<void> {
