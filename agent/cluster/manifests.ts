@@ -1,179 +1,67 @@
-// The manifests folder as a live source. Whatever happens to the folder, what was good stays in force until its documents
-// are seen to be gone: a folder that cannot be listed, a file that cannot be read and a bad document change nothing.
+// Manifests read once: a folder or a single file, for commands that work without an agent.
 
+import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Clock } from '../model/clock.ts'
-import { messageOf, type Problem } from '../model/errors.ts'
-import type { Log } from '../model/log.ts'
+import { messageOf, ShuntError, type Problem } from '../model/errors.ts'
 import type { Snapshot } from '../plan/snapshot.ts'
-import { equal } from './equal.ts'
-import { Folder } from './folder.ts'
-import { FolderWatch } from './folder-watch.ts'
-import { fillStore } from './load-manifests.ts'
-import { listFolder, readManifest, type FileAtRest } from './manifest-file.ts'
-import type { Source } from './source.ts'
+import { Folder, type FileReading } from './folder.ts'
+import { codeOf, listFolder, readManifest, type FileLook } from './manifest-file.ts'
 import { Store } from './store.ts'
 
-export interface ManifestsOptions {
-  readonly dir: string
-  /** The Node object of this name goes into the Snapshot. */
-  readonly nodeName: string
-  readonly clock: Clock
-  readonly log: Log
+export interface LoadedManifests {
+  readonly snapshot: Snapshot
+  /** Objects that were read, those without effect included. */
+  readonly objects: number
+  readonly problems: readonly Problem[]
 }
 
-/** A file that vanished or became empty is looked at again after this time, because editors do both while they save. */
-const RECHECK_MS = 150
-
-export class ManifestsSource implements Source {
-  readonly #options: ManifestsOptions
-  readonly #folder = new Folder()
-  readonly #store: Store
-  readonly #watch: FolderWatch
-  readonly #listeners = new Set<() => void>()
-  /** By path, as of the last reading. */
-  readonly #stamps = new Map<string, string>()
-  /** Files that were gone or empty at the last look. */
-  #doubted = new Set<string>()
-  #problems: readonly Problem[] = []
-  #looking: Promise<void> | undefined
-  #lookAgain = false
-  #cancelRecheck: (() => void) | undefined
-  #stopped = false
-
-  constructor(options: ManifestsOptions) {
-    this.#options = options
-    this.#store = new Store({ nodeName: options.nodeName, awaits: [FOLDER] })
-    this.#watch = new FolderWatch({ ...options, onLook: () => void this.#look() })
+/**
+ * Reads a folder, or a single file of any name. `nodeName` picks the Snapshot's Node.
+ * Throws ShuntError NOT_FOUND for a path that does not exist, MANIFEST_UNREADABLE for a folder that cannot be listed.
+ */
+export async function loadManifests(path: string, nodeName = ''): Promise<LoadedManifests> {
+  const folder = new Folder()
+  for (const file of await filesAt(path)) {
+    const reading = settled(await readManifest(file)) ?? settled(await readManifest(file))
+    if (reading !== undefined) folder.read(file, reading)
   }
+  folder.settle()
+  const store = new Store({ nodeName, awaits: [] })
+  fillStore(store, folder)
+  return { snapshot: store.snapshot(), objects: folder.count(), problems: folder.problems() }
+}
 
-  /** Resolves after the first look; the folder may come into being later. Never rejects. */
-  async start(): Promise<void> {
-    await this.#watch.start()
-    await this.#look()
-  }
+/** How many objects of the path are good, and everything that is wrong or odd. Throws as {@link loadManifests}. */
+export async function checkManifests(
+  path: string,
+): Promise<{ readonly objects: number; readonly problems: readonly Problem[] }> {
+  const { objects, problems } = await loadManifests(path)
+  return { objects, problems }
+}
 
-  stop(): void {
-    this.#stopped = true
-    this.#watch.stop()
-    this.#cancelRecheck?.()
-  }
+/** Makes the store hold what the folder holds, as one change. */
+export function fillStore(store: Store, folder: Folder): void {
+  const objects = folder.objects()
+  store.batch(() => {
+    for (const [key, { kind, id }] of store.objects()) if (!objects.has(key)) store.delete(kind, id)
+    for (const object of objects.values()) store.put(object)
+  })
+}
 
-  snapshot(): Snapshot {
-    return this.#store.snapshot()
-  }
-
-  problems(): readonly Problem[] {
-    return this.#problems
-  }
-
-  synced(): boolean {
-    return this.#store.synced()
-  }
-
-  onChange(listener: () => void): () => void {
-    this.#listeners.add(listener)
-    return () => this.#listeners.delete(listener)
-  }
-
-  /** One look at a time; a call during one makes another follow. */
-  #look(): Promise<void> {
-    if (this.#looking !== undefined) {
-      this.#lookAgain = true
-      return this.#looking
-    }
-    this.#looking = this.#lookUntilQuiet().finally(() => {
-      this.#looking = undefined
-    })
-    return this.#looking
-  }
-
-  async #lookUntilQuiet(): Promise<void> {
-    do {
-      this.#lookAgain = false
-      await this.#lookOnce()
-    } while (this.#lookAgain && !this.#stopped)
-  }
-
-  async #lookOnce(): Promise<void> {
-    let files: readonly FileAtRest[]
-    try {
-      files = await listFolder(this.#options.dir)
-    } catch (error) {
-      this.#conclude([folderProblem(this.#options.dir, error)])
-      return
-    }
-    const { changed, doubted } = await this.#readChanged(files)
-    if (this.#stopped) return
-    this.#doubted = doubted
-    if (doubted.size > 0) this.#recheckLater()
-    if (changed) {
-      this.#folder.settle()
-      fillStore(this.#store, this.#folder)
-    }
-    const first = !this.#store.synced()
-    this.#store.markSynced(FOLDER)
-    if (changed || first || this.#problems !== this.#folder.problems()) {
-      this.#conclude(this.#folder.problems(), changed || first)
-    }
-  }
-
-  async #readChanged(files: readonly FileAtRest[]): Promise<{ changed: boolean; doubted: Set<string> }> {
-    const doubted = new Set<string>()
-    const present = new Set<string>()
-    let changed = false
-    for (const { name, stamp } of files) {
-      const path = join(this.#options.dir, name)
-      present.add(path)
-      if (this.#stamps.get(path) === stamp) continue
-      const look = await readManifest(path)
-      const empty = look.kind === 'text' && look.text.trim() === '' && this.#stamps.has(path)
-      if (look.kind === 'gone') present.delete(path)
-      else if (look.kind === 'torn' || (empty && !this.#doubted.has(path))) doubted.add(path)
-      else {
-        this.#folder.read(path, look)
-        this.#stamps.set(path, stamp)
-        changed = true
-      }
-    }
-    for (const path of this.#folder.files()) {
-      if (present.has(path)) continue
-      if (this.#doubted.has(path)) {
-        this.#folder.remove(path)
-        this.#stamps.delete(path)
-        changed = true
-      } else doubted.add(path)
-    }
-    return { changed, doubted }
-  }
-
-  #recheckLater(): void {
-    this.#cancelRecheck?.()
-    this.#cancelRecheck = this.#options.clock.after(RECHECK_MS, () => void this.#look())
-  }
-
-  #conclude(problems: readonly Problem[], changed = false): void {
-    const same = equal(this.#problems, problems)
-    this.#problems = problems
-    if (same && !changed) return
-    this.#options.log.info(
-      { objects: this.#folder.count(), problems: problems.length, generation: this.snapshot().generation },
-      'manifests read',
-    )
-    for (const listener of this.#listeners) listener()
+async function filesAt(path: string): Promise<string[]> {
+  try {
+    if (!(await stat(path)).isDirectory()) return [path]
+    return (await listFolder(path)).map(({ name }) => join(path, name))
+  } catch (error) {
+    throw codeOf(error) === 'ENOENT'
+      ? new ShuntError('NOT_FOUND', `no such file or folder: ${path}`, {
+          cause: error,
+          hint: 'give the path of a manifest or of a folder of manifests',
+        })
+      : new ShuntError('MANIFEST_UNREADABLE', `${path} cannot be read: ${messageOf(error)}`, { cause: error })
   }
 }
 
-/** The one part that the store waits for. */
-const FOLDER = 'folder'
-
-function folderProblem(dir: string, error: unknown): Problem {
-  return {
-    code: 'MANIFEST_UNREADABLE',
-    severity: 'error',
-    message: `the manifests folder cannot be listed: ${messageOf(error)}`,
-    object: '',
-    field: '',
-    file: dir,
-  }
+function settled(look: FileLook): FileReading | undefined {
+  return look.kind === 'text' || look.kind === 'unreadable' ? look : undefined
 }

@@ -5,6 +5,7 @@ import { isAlias, isMap, isNode, isScalar, isSeq, parseDocument, visit, type Doc
 import { messageOf } from '../model/errors.ts'
 import type { Step } from './decode/place.ts'
 import { findFlaw, MOST_LEVELS, offsetOf } from './json-scan.ts'
+import { readPlainYaml } from './plain-yaml.ts'
 
 export type ParsedText =
   | {
@@ -51,6 +52,14 @@ function parseJson(text: string): ParsedText | undefined {
 }
 
 function parseYaml(text: string): ParsedText {
+  const plain = readPlainYaml(text)
+  if (plain !== undefined) {
+    return {
+      kind: 'value',
+      value: plain.value,
+      lineOf: (path) => lineAt(text, yamlOffset(composeYaml(text), path)),
+    }
+  }
   try {
     const document = composeYaml(text)
     const [error] = document.errors

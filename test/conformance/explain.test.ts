@@ -7,7 +7,7 @@ import { join } from 'node:path'
 
 import test from 'ava'
 
-import { loadManifests } from '#agent/cluster/load-manifests.ts'
+import { loadManifests } from '#agent/cluster/manifests.ts'
 import { loadConfiguration } from '#agent/config/load.ts'
 import { planOptionsOf } from '#agent/config/plan-options.ts'
 import { parseIp, type Ip } from '#agent/model/ip.ts'
