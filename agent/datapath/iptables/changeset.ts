@@ -73,7 +73,8 @@ function familyChange(
 
 function isPrepared(live: IptablesState, want: IptablesState): boolean {
   return (
-    live.steering.mechanism === want.steering.mechanism &&
+    // Of the others the steering kernel has nothing.
+    (live.steering.mechanism === 'sk_lookup') === (want.steering.mechanism === 'sk_lookup') &&
     want.steering.routed.every((family) => live.steering.routed.includes(family))
   )
 }

@@ -1,7 +1,7 @@
 // What turns the rules of one family into others. Chains are replaced whole, and only those whose content differs.
 
 import type { Family } from '../../model/ip.ts'
-import { FIREWALL_JUMP, isOurBaseRule, MARTIAN_GUARD, type BaseRule } from './base-rules.ts'
+import { isOurBaseRule, MARTIAN_GUARD, type BaseRule } from './base-rules.ts'
 import { KUBE_FIREWALL } from './names.ts'
 import { serviceChains } from './service-chains.ts'
 import { SHARED_CHAINS, type SharedChain } from './shared-lines.ts'
@@ -81,6 +81,7 @@ interface BaseChange {
 function diffBase(live: ReadRules, want: readonly BaseRule[]): BaseChange {
   const missing = new Map(want.map((rule) => [keyOf(rule), rule]))
   const remove: BaseRule[] = []
+  /** To KUBE-FIREWALL; not wanted, but perhaps kubelet's. */
   const jumps: BaseRule[] = []
   for (const rule of live.base) {
     // Present, and once: a second one of the same is too many.
@@ -92,8 +93,11 @@ function diffBase(live: ReadRules, want: readonly BaseRule[]): BaseChange {
   // Only rules of ours were in it: with them go the chain and the jumps to it, otherwise it is kubelet's.
   const wasOurs = live.base.some(({ spec }) => spec === MARTIAN_GUARD) && live.foreignFirewallRules === 0
   const leavesFirewallEmpty = !needsFirewall && wasOurs
-  if (leavesFirewallEmpty) remove.push(...jumps.filter(({ spec }) => spec === FIREWALL_JUMP))
-  return { insert: [...missing.values()], remove, needsFirewall, leavesFirewallEmpty }
+  if (!leavesFirewallEmpty)
+    return { insert: [...missing.values()], remove, needsFirewall, leavesFirewallEmpty }
+  // Its own rules go with it: what is dropped is emptied first.
+  const unhook = [...remove, ...jumps].filter(({ chain }) => chain !== KUBE_FIREWALL)
+  return { insert: [...missing.values()], remove: unhook, needsFirewall, leavesFirewallEmpty }
 }
 
 function keyOf({ table, chain, spec }: BaseRule): string {

@@ -50,14 +50,15 @@ export function steerSet(family: Family): string {
 export interface SteerSets {
   /** Members by set, in no order; always none for the lists, which are the proxy's to fill. Empty map: no sets at all. */
   readonly members: ReadonlyMap<string, ReadonlySet<string>>
-  /** What the sk_lookup program has to know, without the self-test. */
+  /** What the sk_lookup program has to know, without the self-test; none with other mechanisms. */
   readonly keys: readonly SteerKey[]
 }
 
 export const NO_SETS: SteerSets = { members: new Map(), keys: [] }
 
 export function steerSets(plan: Plan): SteerSets {
-  if (plan.options.steering.mechanism === 'off') return NO_SETS
+  const { mechanism } = plan.options.steering
+  if (mechanism === 'off') return NO_SETS
   const members = new Map<string, Set<string>>()
   for (const name of SET_TYPES.keys()) members.set(name, new Set())
   const add = (set: string, member: string): void => {
@@ -73,6 +74,7 @@ export function steerSets(plan: Plan): SteerSets {
         if (!steered) continue
         if (ip === undefined) add(STEER_NODEPORT_SET, String(port))
         else add(steerSet(familyOf(ip)), tcpMember(ip, port))
+        if (mechanism !== 'sk_lookup') continue
         for (const key of ip === undefined ? nodeIps : [ip])
           keys.set(`${key ?? ''} ${port}`, { ip: key, port })
       }
