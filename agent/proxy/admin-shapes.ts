@@ -6,8 +6,8 @@ import type { ClientKind } from './decision/client-kind.ts'
 export interface ProxyStatus {
   readonly pid: number
   readonly version: string
-  /** `serving` is when the heartbeat beats and new connections come. */
-  readonly state: 'starting' | 'serving' | 'draining'
+  /** `serving`: the heartbeat beats and new connections come. `waiting`: it does not beat, and says why. */
+  readonly state: 'starting' | 'waiting' | 'serving' | 'draining'
   /** Why it does not serve, or serves less well, as sentences; empty: all is well. */
   readonly degraded: readonly string[]
   readonly startedAtMs: number
@@ -32,8 +32,6 @@ export interface ProxyStatus {
     readonly failures: number
     readonly lastBeatAtMs: number | null
   }
-  /** Upstream sockets carry the mark that keeps them from being steered. */
-  readonly upstreamMarked: boolean
   readonly connections: {
     readonly open: number
     readonly max: number

@@ -15,8 +15,12 @@ export type AdminReply =
   | { readonly kind: 'json'; readonly value: unknown; readonly status?: number }
   | { readonly kind: 'text'; readonly text: string }
 
+export type AdminRoutes = Readonly<
+  Record<'GET /status' | 'GET /connections' | 'GET /view' | 'GET /metrics', () => AdminReply>
+>
+
 /** By method and path. /status answers even while nothing is served; /view is 503 until there is one. */
-export function adminRoutes(sources: AdminSources): Readonly<Record<string, () => AdminReply>> {
+export function adminRoutes(sources: AdminSources): AdminRoutes {
   return {
     'GET /status': () => ({ kind: 'json', value: sources.status() }),
     'GET /connections': () => ({ kind: 'json', value: sources.connections() }),

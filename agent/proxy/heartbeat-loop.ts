@@ -1,19 +1,12 @@
 // The proxy's half of the dead man's switch. It beats from the event loop that also accepts and relays, never from a
 // thread of its own, so that a loop that is stuck misses its beats and falls out of the path by itself.
 
+import type { Beat, Heartbeat } from '../kernel/heartbeat.ts'
 import type { Clock } from '../model/clock.ts'
 import { messageOf } from '../model/errors.ts'
 import type { Log } from '../model/log.ts'
 import type { Metrics } from '../model/metrics.ts'
 import { LogGate } from './log-gate.ts'
-
-/** What keeps the kernel steering. */
-export interface Heartbeat {
-  /** Throws if the kernel refuses. */
-  beat(): void
-  /** Takes the proxy out of the path at once; throws if the kernel refuses, and the timeout then does it. */
-  withdraw(): void
-}
 
 export interface HeartbeatLoopParts {
   readonly clock: Clock
@@ -86,19 +79,34 @@ export class HeartbeatLoop {
       this.#because = hindrance
       return
     }
+    const beat = this.#tryBeat()
+    switch (beat.kind) {
+      case 'refreshed':
+        if (this.#because !== '') this.#parts.log.info({ after: this.#because }, 'the heartbeat beats')
+        this.#because = ''
+        this.#beats++
+        this.#lastBeatAtMs = this.#parts.clock.wallMs()
+        break
+      case 'no-sets':
+        this.#because = 'the agent has not made the steering sets'
+        break
+      case 'failed':
+        this.#because = `the kernel refused: ${beat.code}`
+        this.#failures++
+        this.#parts.metrics.add('shunt_proxy_heartbeat_failures_total')
+        this.#gate.pass('beat', (suppressed) =>
+          this.#parts.log.warn({ because: beat.code, suppressed }, 'the kernel refused the heartbeat'),
+        )
+        break
+    }
+  }
+
+  /** No exception may end the loop: the next beat may succeed. */
+  #tryBeat(): Beat {
     try {
-      this.#heartbeat.beat()
-      if (this.#because !== '') this.#parts.log.info({ after: this.#because }, 'the heartbeat beats')
-      this.#because = ''
-      this.#beats++
-      this.#lastBeatAtMs = this.#parts.clock.wallMs()
+      return this.#heartbeat.beat()
     } catch (error) {
-      this.#because = messageOf(error)
-      this.#failures++
-      this.#parts.metrics.add('shunt_proxy_heartbeat_failures_total')
-      this.#gate.pass('beat', (suppressed) =>
-        this.#parts.log.warn({ error, suppressed }, 'the kernel refused the heartbeat'),
-      )
+      return { kind: 'failed', errno: 0, code: messageOf(error) }
     }
   }
 }

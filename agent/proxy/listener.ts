@@ -3,9 +3,7 @@
 
 import { createServer, type Server, type Socket } from 'node:net'
 import type { Clock } from '../model/clock.ts'
-import { parseIp } from '../model/ip.ts'
 import type { Log } from '../model/log.ts'
-import { isPort } from '../model/port.ts'
 import type { Destination } from './intake.ts'
 import { LogGate } from './log-gate.ts'
 import { KEEP_ALIVE_MS } from './upstream.ts'
@@ -61,15 +59,6 @@ export async function startListener(source: ListenerSource, parts: ListenerParts
     },
     close: () => void server.close(),
   }
-}
-
-/** Where sk_lookup delivers: the socket has the address that the client dialled. */
-export function socketAddressDestination(socket: Socket): Destination {
-  const ip = parseIp(socket.localAddress ?? '')
-  const port = socket.localPort
-  return ip === undefined || !isPort(port)
-    ? { kind: 'unknown', because: 'the socket has no local address any more' }
-    : { kind: 'known', ip, port }
 }
 
 async function listening(server: Server, source: ListenerSource): Promise<void> {

@@ -2,6 +2,8 @@
 // from outside, so that tests run the very same on loopback. Its life: start, serve, drain, closed.
 
 import type { Socket } from 'node:net'
+import type { Heartbeat } from '../kernel/heartbeat.ts'
+import { selfTestAnswer } from '../kernel/steer-socket.ts'
 import type { Clock, Random } from '../model/clock.ts'
 import { hostPort, parseIp } from '../model/ip.ts'
 import type { Log } from '../model/log.ts'
@@ -11,7 +13,7 @@ import type { ProxyConnections, ProxyStatus } from './admin-shapes.ts'
 import { CurrentView } from './current-view.ts'
 import { DEFAULT_CONNECT_TIMEOUTS } from './decision/decide.ts'
 import type { ProxyView } from './decision/view.ts'
-import { HeartbeatLoop, type Heartbeat } from './heartbeat-loop.ts'
+import { HeartbeatLoop } from './heartbeat-loop.ts'
 import { Intake, type Destination } from './intake.ts'
 import { LastView, loadLastView } from './last-view.ts'
 import { startListener, type Listener, type ListenerSource } from './listener.ts'
@@ -19,7 +21,6 @@ import { interfaceAddresses } from './local-addresses.ts'
 import { DEFAULT_DRAIN_MS, type ProxyOptions } from './options.ts'
 import { DEFAULT_PUMP_LIMITS } from './pump/pump.ts'
 import { createStreamPump } from './pump/stream-pump.ts'
-import { selfTestAnswer } from './self-test-answer.ts'
 import { Sessions } from './sessions.ts'
 import type { Dialer } from './upstream.ts'
 import { ViewClient } from './view-client.ts'
@@ -36,7 +37,7 @@ export interface ProxyParts {
   readonly heartbeat: Heartbeat
   readonly skLookup: boolean
   /** What it does without, as sentences. */
-  readonly degraded: readonly string[]
+  readonly degraded: () => readonly string[]
   readonly uid: () => number
 }
 
@@ -57,7 +58,7 @@ export class RunningProxy {
   readonly #startedAtMs: number
   readonly #hurry = Promise.withResolvers<void>()
   #listeners: readonly Listener[] = []
-  #state: ProxyStatus['state'] = 'starting'
+  #state: Exclude<ProxyStatus['state'], 'waiting'> = 'starting'
   #cancelSweep: (() => void) | undefined
   #drained: Promise<void> | undefined
 
@@ -145,7 +146,7 @@ export class RunningProxy {
     return {
       pid: this.#parts.pid,
       version: this.#options.version,
-      state: this.#state === 'serving' && !this.#heartbeat.status.beating ? 'starting' : this.#state,
+      state: this.#state === 'serving' && !this.#heartbeat.status.beating ? 'waiting' : this.#state,
       degraded: this.#degraded(),
       startedAtMs: this.#startedAtMs,
       uid: this.#parts.uid(),
@@ -166,7 +167,6 @@ export class RunningProxy {
         return ip === undefined ? `${address.ip}:${address.port}` : hostPort(ip, address.port)
       }),
       heartbeat: this.#heartbeat.status,
-      upstreamMarked: this.#parts.dialer.marked,
       connections: {
         open: this.#sessions.size,
         max: this.#maxConnections,
@@ -203,6 +203,7 @@ export class RunningProxy {
     this.#viewClient.close()
     await this.#lastView.flush()
     this.#parts.dialer.close()
+    this.#parts.heartbeat.close()
     log.info({}, 'drained')
   }
 
@@ -226,13 +227,9 @@ export class RunningProxy {
   }
 
   #degraded(): readonly string[] {
-    const { dialer, degraded } = this.#parts
     return [
-      ...degraded,
-      ...(dialer.marked
-        ? []
-        : ['upstream connections are not marked: only the endpoint check prevents loops']),
-      ...(this.#viewClient.connected ? [] : ['the agent is not connected; the last view is served']),
+      ...this.#parts.degraded(),
+      ...(this.#viewClient.connected ? [] : ['the agent is not connected']),
       ...(this.#lastView.problem === '' ? [] : [`the last view cannot be saved: ${this.#lastView.problem}`]),
     ]
   }

@@ -1,15 +1,13 @@
-// Opens connections to endpoints. The native connector marks its sockets, so that they are never steered again; without
-// the addon Node's own connect does, and only the check that an upstream is an endpoint keeps the proxy from a loop.
+// Opens connections to endpoints, marked so that they are never steered again. Node's own connect cannot set a mark,
+// which is why the addon connects.
 
-import { connect, Socket } from 'node:net'
+import { Socket } from 'node:net'
 import type { Connector, ConnectResult } from '../kernel/native-types.ts'
 import { UPSTREAM_MARK } from '../model/steering-names.ts'
 import type { ViewEndpoint } from './decision/view.ts'
 import { resetSocket } from './reset.ts'
 
 export interface Dialer {
-  /** Its sockets carry the mark that exempts them from steering. */
-  readonly marked: boolean
   /** Calls `done` once, never before it returns, and not at all after the returned function was called. */
   dial(
     endpoint: Pick<ViewEndpoint, 'ip' | 'port'>,
@@ -20,14 +18,13 @@ export interface Dialer {
 }
 
 export type DialResult =
-  /** Paused, half-open allowed; the receiver owns it. */
+  /** Half-open allowed; the receiver owns it. */
   | { readonly kind: 'connected'; readonly socket: Socket }
   /** Name of the errno. */
   | { readonly kind: 'failed'; readonly code: string }
 
 export function nativeDialer(connector: Connector, mark = UPSTREAM_MARK): Dialer {
   return {
-    marked: true,
     dial(endpoint, timeoutMs, done) {
       let wanted = true
       const pending = connector.connect({
@@ -56,47 +53,6 @@ async function settle(pending: Promise<ConnectResult>, done: (result: DialResult
   // TCP_NODELAY is set by the connector.
   socket.setKeepAlive(true, KEEP_ALIVE_MS)
   done({ kind: 'connected', socket })
-}
-
-export function nodeDialer(): Dialer {
-  return {
-    marked: false,
-    dial(endpoint, timeoutMs, done) {
-      const socket = connect({
-        host: endpoint.ip,
-        port: endpoint.port,
-        allowHalfOpen: true,
-        autoSelectFamily: false,
-      })
-      const timer = setTimeout(() => fail('ETIMEDOUT'), timeoutMs)
-      const forget = (): void => {
-        clearTimeout(timer)
-        socket.off('error', onError)
-        socket.off('connect', onConnect)
-      }
-      const fail = (code: string): void => {
-        forget()
-        socket.on('error', () => {})
-        socket.destroy()
-        done({ kind: 'failed', code })
-      }
-      const onError = (error: NodeJS.ErrnoException): void => fail(error.code ?? 'EIO')
-      const onConnect = (): void => {
-        forget()
-        socket.setNoDelay(true)
-        socket.setKeepAlive(true, KEEP_ALIVE_MS)
-        done({ kind: 'connected', socket })
-      }
-      socket.once('error', onError)
-      socket.once('connect', onConnect)
-      return () => {
-        forget()
-        socket.on('error', () => {})
-        socket.destroy()
-      }
-    },
-    close: () => {},
-  }
 }
 
 /** How long a silent connection is left alone before the kernel asks whether the peer is still there. */

@@ -4,7 +4,11 @@ import { RecordingLog, RecordingMetrics } from './lab.ts'
 import { ManualClock } from './manual-clock.ts'
 
 function setUp(
-  options: { readonly refuses?: () => boolean; readonly hindrance?: () => string | undefined } = {},
+  options: {
+    readonly refuses?: () => boolean
+    readonly sets?: () => boolean
+    readonly hindrance?: () => string | undefined
+  } = {},
 ) {
   const clock = new ManualClock()
   const metrics = new RecordingMetrics()
@@ -13,9 +17,12 @@ function setUp(
   const loop = new HeartbeatLoop(
     {
       beat: () => {
-        if (options.refuses?.() === true) throw new Error('the set does not exist')
+        if (options.refuses?.() === true) return { kind: 'failed', errno: 1, code: 'EPERM' }
+        if (options.sets?.() === false) return { kind: 'no-sets' }
         kernel.beats++
+        return { kind: 'refreshed' }
       },
+      close: () => {},
       withdraw: () => void kernel.withdrawals++,
     },
     { clock, metrics, log, hindrance: options.hindrance ?? (() => undefined), intervalMs: 250 },
@@ -51,7 +58,7 @@ test('what the kernel refuses is counted, logged once for many, and tried again'
   clock.advance(2_000)
   t.is(metrics.value('shunt_proxy_heartbeat_failures_total'), 9)
   t.is(log.lines.filter((line) => line.level === 'warn').length, 1)
-  t.like(loop.status, { beating: false, because: 'the set does not exist', failures: 9 })
+  t.like(loop.status, { beating: false, because: 'the kernel refused: EPERM', failures: 9 })
   refuses = false
   clock.advance(250)
   t.is(kernel.beats, 1)
@@ -67,4 +74,15 @@ test('after a stop it never beats again, and the kernel is told once', (t) => {
   clock.advance(5_000)
   t.deepEqual(kernel, { beats: 1, withdrawals: 1 })
   t.is(clock.pending, 0)
+})
+
+test('without the sets of an agent it waits, and that is no failure', (t) => {
+  let sets = false
+  const { clock, kernel, loop, metrics } = setUp({ sets: () => sets })
+  loop.start()
+  t.like(loop.status, { beating: false, because: 'the agent has not made the steering sets', failures: 0 })
+  sets = true
+  clock.advance(250)
+  t.is(kernel.beats, 1)
+  t.is(metrics.value('shunt_proxy_heartbeat_failures_total'), 0)
 })

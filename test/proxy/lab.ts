@@ -12,7 +12,7 @@ import { startListener } from '#agent/proxy/listener.ts'
 import { DEFAULT_PUMP_LIMITS } from '#agent/proxy/pump/pump.ts'
 import { createStreamPump } from '#agent/proxy/pump/stream-pump.ts'
 import { Sessions } from '#agent/proxy/sessions.ts'
-import { nodeDialer } from '#agent/proxy/upstream.ts'
+import { nodeDialer } from './node-dialer.ts'
 import { frontend, ip, view, WEB } from './views.ts'
 
 export interface Lab {

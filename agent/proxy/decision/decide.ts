@@ -3,7 +3,7 @@
 
 import type { Random } from '../../model/clock.ts'
 import type { ServicePortKey } from '../../model/ids.ts'
-import { hostPort, type Ip } from '../../model/ip.ts'
+import { familyOf, hostPort, type Ip } from '../../model/ip.ts'
 import type { Port } from '../../model/port.ts'
 import { SELFTEST_IPV4, SELFTEST_IPV6, SELFTEST_PORT } from '../../model/steering-names.ts'
 import type { AffinityTable } from './affinity.ts'
@@ -107,7 +107,9 @@ export function decide(flow: Flow, view: ProxyView | undefined, state: DecideSta
     return refuse('no-frontend', `nothing is served at ${hostPort(destination.ip, destination.port)}`)
   const poolName = found.frontend.pool[kind]
   const service = view.services[found.frontend.service]
-  const pool = service?.[poolName] ?? []
+  // A Service of both families has one pool for both.
+  const family = familyOf(destination.ip)
+  const pool = (service?.[poolName] ?? []).filter((endpoint) => familyOf(endpoint.ip) === family)
   const why = [
     `frontend ${found.frontend.kind} ${found.key}`,
     `client ${kind}`,

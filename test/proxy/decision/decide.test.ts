@@ -183,6 +183,17 @@ for (const row of ROWS)
     t.is(summary(made), row.want)
   })
 
+test('a pool of both families serves each destination with its own', (t) => {
+  const both = view({
+    frontends: { '10.96.0.10|80': frontend(), 'fd00:96::10|80': frontend() },
+    services: { [WEB]: service(['10.244.1.2:8080', '10.244.2.3:8080', 'fd00:244::2:8080']) },
+  })
+  const made = (client: string, destination: string): string =>
+    summary(decide(flow(client, destination), both, decideState(), () => 0))
+  t.is(made('10.244.1.7:5000', '10.96.0.10:80'), 'connect pod 2')
+  t.is(made('fd00:244::7:5000', 'fd00:96::10:80'), 'connect outside 1')
+})
+
 test('without a view everything is refused', (t) => {
   t.is(
     summary(decide(flow('10.244.1.7:5000', '10.96.0.10:80'), undefined, decideState(), () => 0)),

@@ -1,0 +1,156 @@
+// The composition root of the proxy process: makes what needs root (folders, sockets, listeners, pins, netlink), gives
+// root up, serves until a signal, drains.
+
+import { once } from 'node:events'
+import { chown, mkdir, readFile } from 'node:fs/promises'
+import { connect } from 'node:net'
+import { systemClock } from '../kernel/clock.ts'
+import { openHeartbeat } from '../kernel/heartbeat.ts'
+import { loadNative } from '../kernel/native.ts'
+import type { Native } from '../kernel/native-types.ts'
+import { fdOf, originalDestination } from '../kernel/original-destination.ts'
+import { openSteerListeners } from '../kernel/steer-socket.ts'
+import { ShuntError } from '../model/errors.ts'
+import type { Log } from '../model/log.ts'
+import { serveHttp, type HttpServer } from '../observe/http-json.ts'
+import { createMetrics, type MetricsRegistry } from '../observe/metrics.ts'
+import { adminRoutes } from './admin.ts'
+import { connectionLimit } from './connection-limit.ts'
+import { destinationOf } from './destination.ts'
+import { watchLoopDelay } from './loop-delay.ts'
+import type { ProxyOptions } from './options.ts'
+import { takeRunLock } from './run-lock.ts'
+import { RunningProxy } from './running-proxy.ts'
+import { nativeDialer } from './upstream.ts'
+
+/** Connections that wait for accept while the event loop is busy; the kernel's somaxconn may be lower. */
+const BACKLOG = 4096
+
+/**
+ * Serves until SIGTERM or SIGINT, then drains; a second signal drains in a hurry. Resolves with the exit code. Throws
+ * ALREADY_RUNNING, ADDRESS_IN_USE, NOT_PERMITTED, or NATIVE_UNAVAILABLE: without the addon there is no heartbeat, so
+ * that no connection would ever come.
+ */
+export async function runProxy(options: ProxyOptions, log: Log): Promise<number> {
+  const loaded = loadNative()
+  if (loaded.kind === 'absent') throw new ShuntError('NATIVE_UNAVAILABLE', loaded.because)
+  const { native } = loaded
+  const metrics = createMetrics({ onMisuse: (message) => log.error({}, message) })
+  await using open = new AsyncDisposableStack()
+
+  await makeFolders(options)
+  const lock = await takeRunLock(options.paths.runDir)
+  open.defer(() => lock.release())
+
+  const degraded: string[] = []
+  const proxy = await prepareProxy(options, native, metrics, log, degraded)
+  const admin = adminRoutes({
+    status: () => proxy.status(),
+    connections: () => proxy.connections(),
+    view: () => proxy.view(),
+    metrics: () => metrics.text(),
+  })
+  const servers: HttpServer[] = [
+    await serveHttp({ kind: 'unix', path: options.paths.proxySocket }, admin, log),
+  ]
+  open.defer(() => Promise.all(servers.map((server) => server.close())).then(() => {}))
+  if (!(await tellsDescriptors(options.paths.proxySocket)))
+    degraded.push('this version of Node does not tell descriptors of sockets: DNAT cannot steer')
+  if (options.metricsAddress !== undefined) {
+    const { ip: host, port } = options.metricsAddress
+    const routes = { 'GET /metrics': admin['GET /metrics'] }
+    servers.push(await serveHttp({ kind: 'tcp', host, port }, routes, log))
+  }
+  await proxy.listen()
+  giveUpRoot(options, native, log)
+
+  const stopWatching = watchLoopDelay(systemClock, metrics)
+  open.defer(stopWatching)
+  const signals = hearSignals(proxy, log)
+  open.defer(signals.forget)
+  await proxy.serve()
+  log.info({ pid: process.pid, uid: process.getuid?.(), port: options.port }, 'the proxy is ready')
+  await signals.drained
+  return 0
+}
+
+async function makeFolders({ paths, uid, gid }: ProxyOptions): Promise<void> {
+  await mkdir(paths.runDir, { recursive: true, mode: 0o755 })
+  await mkdir(paths.stateDir, { recursive: true, mode: 0o755 })
+  if (!becomesAnother(uid)) return
+  await chown(paths.stateDir, uid, gid)
+  await chown(paths.lastView, uid, gid).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOENT') throw error
+  })
+}
+
+async function prepareProxy(
+  options: ProxyOptions,
+  native: Native,
+  metrics: MetricsRegistry,
+  log: Log,
+  degraded: string[],
+): Promise<RunningProxy> {
+  const { fds, skLookup } = openSteerListeners(native, {
+    pinDir: options.paths.pinDir,
+    port: options.port,
+    backlog: BACKLOG,
+  })
+  if (skLookup.kind === 'off')
+    log.warn({ because: skLookup.because }, 'sk_lookup is off; DNAT alone can steer')
+  if (skLookup.kind === 'off') degraded.push(`sk_lookup is off: ${skLookup.because}`)
+  const limit = connectionLimit(options.maxConnections, await readFile('/proc/self/limits', 'utf8'))
+  return new RunningProxy(options, limit, {
+    clock: systemClock,
+    random: Math.random,
+    log,
+    metrics,
+    pid: process.pid,
+    uid: () => process.getuid?.() ?? 0,
+    listeners: Object.values(fds).map((fd) => ({ fd })),
+    originalDestination: destinationOf(options.port, (socket) => originalDestination(native, socket)),
+    dialer: nativeDialer(native.connector()),
+    heartbeat: openHeartbeat(native),
+    skLookup: skLookup.kind === 'attached',
+    degraded: () => degraded,
+  })
+}
+
+/** The one undocumented thing that the proxy rests on, tried on a socket like any other. */
+async function tellsDescriptors(socketPath: string): Promise<boolean> {
+  const socket = connect(socketPath)
+  try {
+    await once(socket, 'connect')
+    return fdOf(socket) !== undefined
+  } finally {
+    socket.destroy()
+  }
+}
+
+function giveUpRoot({ uid, gid }: ProxyOptions, native: Native, log: Log): void {
+  if (!becomesAnother(uid)) return
+  native.dropPrivileges({ uid, gid, keepCapabilities: ['NET_ADMIN', 'NET_BIND_SERVICE'] })
+  log.info({ uid, gid }, 'gave up root')
+}
+
+function becomesAnother(uid: number): boolean {
+  return uid !== 0 && process.getuid?.() === 0
+}
+
+/** What was thrown where nobody caught it is a bug, and no reason to drop every connection. */
+function hearSignals(
+  proxy: RunningProxy,
+  log: Log,
+): { readonly drained: Promise<void>; readonly forget: () => void } {
+  const { promise, resolve, reject } = Promise.withResolvers<void>()
+  const drain = (signal: NodeJS.Signals): void => {
+    log.info({ signal }, 'asked to stop')
+    proxy.drain().then(resolve, reject)
+  }
+  const survive = (error: unknown): void => log.error({ error }, 'a bug was met; serving goes on')
+  process.on('SIGTERM', drain).on('SIGINT', drain).on('uncaughtException', survive)
+  return {
+    drained: promise,
+    forget: () => void process.off('SIGTERM', drain).off('SIGINT', drain).off('uncaughtException', survive),
+  }
+}
