@@ -55,11 +55,11 @@ export function dumpEntries(
   family: Family,
   mark?: { readonly value: number; readonly mask: number },
 ): Uint8Array {
-  return message(typeOf(CMD.GET), NLM_F.DUMP, nfgenmsg(family), [
-    ...(mark === undefined
+  const filter =
+    mark === undefined
       ? []
-      : [attribute(CTA.MARK, u32be(mark.value)), attribute(CTA.MARK_MASK, u32be(mark.mask))]),
-  ])
+      : [attribute(CTA.MARK, u32be(mark.value)), attribute(CTA.MARK_MASK, u32be(mark.mask))]
+  return message(typeOf(CMD.GET), NLM_F.DUMP, nfgenmsg(family), filter)
 }
 
 /** Exactly this entry, and only while it has this id. */
