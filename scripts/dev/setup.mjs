@@ -76,9 +76,17 @@ function installNpmPackages() {
     existsSync(join(root, 'node_modules', '.bin', 'node'))
   )
     return
-  run('installing npm packages', 'npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'])
+  // Not `npm ci`: it refuses a lock file without the optional binaries of every other platform, which a mirror may not
+  // serve. Versions and checksums still come from the lock file, and --no-save leaves it alone.
+  run('installing npm packages', 'npm', [
+    'install',
+    '--no-save',
+    '--no-audit',
+    '--no-fund',
+    '--loglevel=error',
+  ])
   if (!existsSync(join(root, 'node_modules', '.bin', 'node')))
-    fail('npm did not bring Node 24', 'run `npm ci` and read its output')
+    fail('npm did not bring Node 24', 'run `npm install --no-save` and read its output')
   mkdirSync(dirname(stamp), { recursive: true })
   writeFileSync(stamp, lock)
 }
