@@ -22,7 +22,7 @@ function equalObjects(a: Plain, b: Plain): boolean {
   let left = 0
   for (const key in a) {
     left++
-    if (!equal(a[key], b[key])) return false
+    if (!equal(a[key], b[key]) || (a[key] === undefined && !(key in b))) return false
   }
   for (const _ in b) left--
   return left === 0
