@@ -109,7 +109,7 @@ async function prepareProxy(
     uid: () => process.getuid?.() ?? 0,
     listeners: Object.values(fds).map((fd) => ({ fd })),
     originalDestination: destinationOf(options.port, (socket) => originalDestination(native, socket)),
-    dialer: nativeDialer(native.connector()),
+    dialer: nativeDialer(() => native.connector()),
     heartbeat: openHeartbeat(native),
     skLookup: skLookup.kind === 'attached',
     degraded: () => degraded,

@@ -23,10 +23,16 @@ export type DialResult =
   /** Name of the errno. */
   | { readonly kind: 'failed'; readonly code: string }
 
-export function nativeDialer(connector: Connector, mark = UPSTREAM_MARK): Dialer {
+/**
+ * Opens the connector with the first connection: it works on a thread of its own, capabilities belong to threads, and
+ * one that was made before root was given up would have none.
+ */
+export function nativeDialer(open: () => Connector, mark = UPSTREAM_MARK): Dialer {
+  let connector: Connector | undefined
   return {
     dial(endpoint, timeoutMs, done) {
       let wanted = true
+      connector ??= open()
       const pending = connector.connect({
         ip: endpoint.ip,
         port: endpoint.port,
@@ -42,7 +48,7 @@ export function nativeDialer(connector: Connector, mark = UPSTREAM_MARK): Dialer
         pending.cancel()
       }
     },
-    close: () => connector.close(),
+    close: () => connector?.close(),
   }
 }
 

@@ -1,0 +1,76 @@
+// Clients and endpoints inside a network namespace: one JSON command a line on stdin, one JSON answer on stdout.
+
+import { connect, createServer } from 'node:net'
+import { createInterface } from 'node:readline'
+
+export type PeerCommand =
+  /** Echoes, after a line with its own name. */
+  | { readonly kind: 'serve'; readonly ip: string; readonly port: number; readonly name: string }
+  /** Sends, ends, and reads everything. */
+  | { readonly kind: 'dial'; readonly ip: string; readonly port: number; readonly send: string }
+  /** Opens and keeps; `say` talks over it later. */
+  | { readonly kind: 'hold'; readonly ip: string; readonly port: number }
+  | { readonly kind: 'say'; readonly text: string }
+
+export interface PeerAnswer {
+  readonly data: string
+  /** `end`, `open`, or the name of the errno. */
+  readonly ending: string
+}
+
+const held: ReturnType<typeof connect>[] = []
+
+function run(command: PeerCommand): Promise<PeerAnswer> {
+  return new Promise((resolve) => {
+    switch (command.kind) {
+      case 'serve': {
+        const server = createServer({ allowHalfOpen: true }, (socket) => {
+          socket.on('error', () => {})
+          socket.write(`${command.name}\n`)
+          socket.pipe(socket)
+        })
+        server.on('error', (error: NodeJS.ErrnoException) =>
+          resolve({ data: '', ending: error.code ?? 'error' }),
+        )
+        server.listen(command.port, command.ip, () => resolve({ data: '', ending: 'open' }))
+        return
+      }
+      case 'dial':
+      case 'hold': {
+        const socket = connect({ host: command.ip, port: command.port, allowHalfOpen: true })
+        let data = ''
+        const finish = (ending: string): void => {
+          clearTimeout(timer)
+          resolve({ data, ending })
+        }
+        const timer = setTimeout(() => {
+          socket.destroy()
+          finish('timeout')
+        }, 8_000)
+        socket.on('error', (error: NodeJS.ErrnoException) => finish(error.code ?? 'error'))
+        socket.on('data', (chunk: Buffer) => {
+          data += chunk.toString()
+          if (command.kind === 'hold') finish('open')
+        })
+        socket.once('end', () => finish('end'))
+        if (command.kind === 'dial') socket.end(command.send)
+        else held.push(socket)
+        return
+      }
+      case 'say': {
+        const socket = held[0]
+        if (socket === undefined || socket.destroyed) return resolve({ data: '', ending: 'closed' })
+        socket.once('data', (chunk: Buffer) => resolve({ data: chunk.toString(), ending: 'open' }))
+        socket.once('close', () => resolve({ data: '', ending: 'closed' }))
+        socket.write(command.text)
+        return
+      }
+    }
+  })
+}
+
+for await (const line of createInterface({ input: process.stdin })) {
+  const answer = await run(JSON.parse(line) as PeerCommand)
+  process.stdout.write(`${JSON.stringify(answer)}\n`)
+}
+process.exit(0)
