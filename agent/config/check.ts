@@ -4,6 +4,7 @@ import { cidrFamily } from '../model/cidr.ts'
 import { FAMILIES } from '../model/ip.ts'
 import type { Problem } from '../model/errors.ts'
 import { STEER_MARK_MASK } from '../model/steering-names.ts'
+import { parseFault } from './fault.ts'
 import type { Configuration, OptionCommand, OptionKey } from './options.ts'
 
 /** Names of devices: at most 15 bytes, no spaces or slashes. */
@@ -37,8 +38,8 @@ export function checkTogether(
     report('bridgeInterface', 'detectLocalMode BridgeInterface needs the name of the bridge')
   if (c.detectLocalMode === 'InterfaceNamePrefix' && !INTERFACE_NAME.test(c.interfaceNamePrefix))
     report('interfaceNamePrefix', 'detectLocalMode InterfaceNamePrefix needs how the names begin')
-  if (c.fault !== '' && !/^after:[a-z-]+(:[1-9]\d{0,5})?$/.test(c.fault))
-    report('fault', 'expected after:STEP or after:STEP:N')
+  if (c.fault !== '' && parseFault(c.fault) === undefined)
+    report('fault', 'expected after:STEP, before:STEP, or one of them with :N')
   if (c.detectLocalMode !== 'ClusterCIDR' && c.clusterCidr.length > 0)
     report('clusterCidr', `has no effect with detectLocalMode ${c.detectLocalMode}`, 'warning')
   return problems

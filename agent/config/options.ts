@@ -224,7 +224,7 @@ export const OPTIONS = {
   fault: row({
     type: type.text,
     default: '',
-    doc: 'Kill the process with SIGKILL after a step of the sync: `after:STEP` or `after:STEP:N` for the Nth time.',
+    doc: 'End the process with SIGKILL at a step of the sync; see config/fault.ts.',
     commands: AGENT,
     hidden: true,
   }),

@@ -54,7 +54,7 @@ export async function chooseDatapath(
     }
   }
   const reasons = passedOver.map(({ name, because }) => `${name}: ${because}`).join('; ')
-  throw new ShuntError('DATAPATH_UNUSABLE', `no datapath can be used (${reasons})`, {
-    ...(wanted === 'auto' || hints[0] === undefined ? {} : { hint: hints[0] }),
-  })
+  const [hint] = hints
+  const options = wanted === 'auto' || hint === undefined ? {} : { hint }
+  throw new ShuntError('DATAPATH_UNUSABLE', `no datapath can be used (${reasons})`, options)
 }

@@ -99,12 +99,14 @@ function degradedReasons(input: StatusInput): string[] {
     reasons.push(
       `${times(source.problems.errors, 'error')} in the objects of ${source.place}; see \`shunt validate\``,
     )
+  // With the mechanism off the plan steers nothing, so the number of frontends does not tell.
+  if (steering.mechanism === 'off' && steering.putAside.length > 0)
+    reasons.push(`nothing is steered: ${steering.because}`)
   if (input.steeredFrontends > 0) {
     if (proxies.length === 0)
       reasons.push(
         `no proxy is connected; the kernel balances ${times(input.steeredFrontends, 'steered frontend')} alone`,
       )
-    else if (steering.mechanism === 'off') reasons.push(`nothing is steered: ${steering.because}`)
     else if (steering.lastTest !== null && !steering.active)
       reasons.push(`the last self-test through ${steering.mechanism} failed`)
   }

@@ -159,7 +159,7 @@ const TOGETHER: readonly (readonly [Readonly<Record<string, string>>, string])[]
     'interfaceNamePrefix: detectLocalMode InterfaceNamePrefix needs how the names begin',
   ],
   [{ nodeName: 'a b' }, 'nodeName: "a b" is no name of a node'],
-  [{ fault: 'now' }, 'fault: expected after:STEP or after:STEP:N'],
+  [{ fault: 'now' }, 'fault: expected after:STEP, before:STEP, or one of them with :N'],
 ]
 
 for (const [flags, expected] of TOGETHER)

@@ -1,0 +1,29 @@
+// The option `fault`: `after:STEP`, `before:STEP`, each with an optional `:N` for the Nth time. Tests use it to end the
+// process at an exact place.
+
+export interface Fault {
+  readonly when: 'after' | 'before'
+  readonly step: string
+  readonly times: number
+}
+
+/** undefined: no fault is wanted, or the text is none. */
+export function parseFault(text: string): Fault | undefined {
+  const found = /^(after|before):([A-Za-z0-9-]+)(?::([1-9]\d{0,5}))?$/.exec(text)
+  if (found?.[2] === undefined) return undefined
+  return { when: found[1] === 'before' ? 'before' : 'after', step: found[2], times: Number(found[3] ?? 1) }
+}
+
+/** A hook that calls `strike` when the step comes by for the Nth time. */
+export function faultHook(
+  fault: Fault | undefined,
+  when: Fault['when'],
+  strike: () => void,
+): (step: string) => void {
+  let left = fault?.times ?? 0
+  return (step) => {
+    if (fault === undefined || fault.when !== when || fault.step !== step) return
+    left -= 1
+    if (left === 0) strike()
+  }
+}
