@@ -61,6 +61,9 @@ function hasContent(part: string): boolean {
   return /^(?:---[ \t]+)?[ \t]*[^\s#%-]|^[ \t]*-(?!--(?:\s|$))/m.test(part)
 }
 
+/** A List with thousands of bad items is understood after as many. */
+const MOST_PROBLEMS = 500
+
 function decodeText(parsed: ParsedText): DecodedText {
   if (parsed.kind === 'flaw') {
     const { message, line } = parsed
@@ -71,9 +74,14 @@ function decodeText(parsed: ParsedText): DecodedText {
   }
   const objects = decodeDocument(parsed.value)
   const problems = objects.flatMap((object) => object.problems)
+  const told = problems.slice(0, MOST_PROBLEMS)
+  if (problems.length > told.length) {
+    const message = `${problems.length - told.length} more problems of this document are not listed`
+    told.push({ code: 'OBJECT_INVALID', severity: 'warning', message, object: '', field: '' })
+  }
   return {
     objects,
-    problems: problems.map((problem) => ({ ...problem, line: parsed.lineOf(parsePath(problem.field)) })),
+    problems: told.map((problem) => ({ ...problem, line: parsed.lineOf(parsePath(problem.field)) })),
   }
 }
 

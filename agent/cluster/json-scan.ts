@@ -35,15 +35,34 @@ export function findFlaw(text: string): JsonFlaw | undefined {
   return undefined
 }
 
-/** Offset of the value at the path, or of the deepest part of the path that exists. */
-export function offsetOf(text: string, path: readonly Step[]): number {
-  let at = skipSpace(text, 0)
-  for (const step of path) {
-    const next = typeof step === 'number' ? itemAt(text, at, step) : fieldAt(text, at, step)
-    if (next === undefined) return at
-    at = next
+/** Where the fields of a text stand. */
+export class JsonPlaces {
+  readonly #text: string
+  /** Offsets of the items of the lists that were walked, by the list's own offset: a List may have 20,000. */
+  readonly #items = new Map<number, number[]>()
+
+  constructor(text: string) {
+    this.#text = text
   }
-  return at
+
+  /** Offset of the value at the path, or of the deepest part of the path that exists. */
+  offsetOf(path: readonly Step[]): number {
+    let at = skipSpace(this.#text, 0)
+    for (const step of path) {
+      const next = typeof step === 'number' ? this.#itemsOf(at)[step] : fieldAt(this.#text, at, step)
+      if (next === undefined) return at
+      at = next
+    }
+    return at
+  }
+
+  #itemsOf(list: number): number[] {
+    const known = this.#items.get(list)
+    if (known !== undefined) return known
+    const items = itemOffsets(this.#text, list)
+    this.#items.set(list, items)
+    return items
+  }
 }
 
 const QUOTE = 0x22
@@ -66,14 +85,15 @@ function fieldAt(text: string, map: number, name: string): number | undefined {
   return undefined
 }
 
-function itemAt(text: string, list: number, index: number): number | undefined {
-  if (text.charCodeAt(list) !== OPEN_LIST) return undefined
+function itemOffsets(text: string, list: number): number[] {
+  const offsets: number[] = []
+  if (text.charCodeAt(list) !== OPEN_LIST) return offsets
   let at = skipSpace(text, list + 1)
-  for (let i = 0; text.charCodeAt(at) !== CLOSE_LIST && at < text.length; i++) {
-    if (i === index) return at
+  while (text.charCodeAt(at) !== CLOSE_LIST && at < text.length) {
+    offsets.push(at)
     at = skipSpace(text, afterComma(text, endOfValue(text, at)))
   }
-  return undefined
+  return offsets
 }
 
 function endOfValue(text: string, start: number): number {

@@ -7,9 +7,8 @@ import { messageOf, type Problem } from '../model/errors.ts'
 import type { Log } from '../model/log.ts'
 import type { Snapshot } from '../plan/snapshot.ts'
 import { equal } from './equal.ts'
-import { Folder } from './folder.ts'
 import { FolderWatch } from './folder-watch.ts'
-import { fillStore } from './manifests.ts'
+import { Folder } from './folder.ts'
 import { listFolder, readManifest, type FileAtRest } from './manifest-file.ts'
 import type { Source } from './source.ts'
 import { Store } from './store.ts'
@@ -109,10 +108,11 @@ export class ManifestsSource implements Source {
     if (doubted.size > 0) this.#recheckLater()
     if (changed) {
       this.#folder.settle()
-      fillStore(this.#store, this.#folder)
+      this.#store.replaceAll(this.#folder.objects())
     }
     const first = !this.#store.synced()
-    this.#store.markSynced(FOLDER)
+    // A file that could not be read at the first look may hold anything; what is known without it must not be acted on.
+    if (doubted.size === 0) this.#store.markSynced(FOLDER)
     if (changed || first || this.#problems !== this.#folder.problems()) {
       this.#conclude(this.#folder.problems(), changed || first)
     }

@@ -27,7 +27,7 @@ export async function loadManifests(path: string, nodeName = ''): Promise<Loaded
   }
   folder.settle()
   const store = new Store({ nodeName, awaits: [] })
-  fillStore(store, folder)
+  store.replaceAll(folder.objects())
   return { snapshot: store.snapshot(), objects: folder.count(), problems: folder.problems() }
 }
 
@@ -37,15 +37,6 @@ export async function checkManifests(
 ): Promise<{ readonly objects: number; readonly problems: readonly Problem[] }> {
   const { objects, problems } = await loadManifests(path)
   return { objects, problems }
-}
-
-/** Makes the store hold what the folder holds, as one change. */
-export function fillStore(store: Store, folder: Folder): void {
-  const objects = folder.objects()
-  store.batch(() => {
-    for (const [key, { kind, id }] of store.objects()) if (!objects.has(key)) store.delete(kind, id)
-    for (const object of objects.values()) store.put(object)
-  })
 }
 
 async function filesAt(path: string): Promise<string[]> {

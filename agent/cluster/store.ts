@@ -66,9 +66,15 @@ export class Store {
     if (this.#commit(pending)) this.#notify()
   }
 
-  /** Every object by `Kind namespace/name`. */
-  objects(): ReadonlyMap<string, ClusterObject> {
-    return this.#objects
+  /** Makes the store hold exactly these objects, by `Kind namespace/name`, as one change. */
+  replaceAll(objects: ReadonlyMap<string, ClusterObject>): void {
+    this.batch(() => {
+      for (const key of this.#objects.keys()) if (!objects.has(key)) this.#pending?.set(key, undefined)
+      // Mostly the very same values come again, and cost no comparison.
+      for (const [key, object] of objects) {
+        if (this.#objects.get(key) !== object) this.#pending?.set(key, object)
+      }
+    })
   }
 
   markSynced(part: string): void {

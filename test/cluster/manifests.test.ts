@@ -78,7 +78,7 @@ const BAD_FILES: readonly BadFile[] = [
     content: '{"apiVersion": "v1",\n "kind": "Service",\n "metadata": {"name":',
     code: 'MANIFEST_SYNTAX',
     line: 3,
-    message: /^not valid JSON: /,
+    message: /^not valid JSON: expected a value, found the end of the file$/,
   },
   {
     title: 'JSON with a comma too many',
@@ -86,7 +86,7 @@ const BAD_FILES: readonly BadFile[] = [
     content: '{"apiVersion": "v1",\n "kind": "Service",\n}\n',
     code: 'MANIFEST_SYNTAX',
     line: 3,
-    message: /^not valid JSON: /,
+    message: /^not valid JSON: expected a quoted key, found }$/,
   },
   {
     title: 'binary data',
