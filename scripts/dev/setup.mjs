@@ -4,7 +4,7 @@
 // before anything is installed. Does nothing, quickly, when all is in place.
 
 import { spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { createHash } from 'node:crypto'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -85,6 +85,12 @@ function installNpmPackages() {
     '--no-fund',
     '--loglevel=error',
   ])
+  // An npm that does not run packages' install scripts leaves out the one step that brings the program itself.
+  const fetchNode = join(root, 'node_modules', 'node', 'installArchSpecificPackage.js')
+  if (!existsSync(join(root, 'node_modules', '.bin', 'node')) && existsSync(fetchNode)) {
+    run('installing Node 24', process.execPath, [fetchNode], process.env, dirname(fetchNode))
+    symlinkSync('../node/bin/node', join(root, 'node_modules', '.bin', 'node'))
+  }
   if (!existsSync(join(root, 'node_modules', '.bin', 'node')))
     fail('npm did not bring Node 24', 'run `npm install --no-save` and read its output')
   mkdirSync(dirname(stamp), { recursive: true })
@@ -92,9 +98,9 @@ function installNpmPackages() {
 }
 
 /** Runs quietly; on failure shows everything that the program said. */
-function run(what, program, args, env = process.env) {
+function run(what, program, args, env = process.env, cwd = root) {
   const started = Date.now()
-  const result = spawnSync(program, args, { cwd: root, env, encoding: 'utf8', maxBuffer: 64 << 20 })
+  const result = spawnSync(program, args, { cwd, env, encoding: 'utf8', maxBuffer: 64 << 20 })
   if (result.error !== undefined)
     fail(`${what}: cannot run ${program}: ${result.error.message}`, `install ${program}`)
   if (result.status !== 0) {
