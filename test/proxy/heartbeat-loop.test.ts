@@ -1,7 +1,8 @@
 import test from 'ava'
 import { HeartbeatLoop } from '#agent/proxy/heartbeat-loop.ts'
-import { RecordingLog, RecordingMetrics } from './lab.ts'
-import { ManualClock } from './manual-clock.ts'
+import { RecordingMetrics } from './lab.ts'
+import { quietLog } from '../support/quiet-log.ts'
+import { manualClock } from '../support/manual-clock.ts'
 
 function setUp(
   options: {
@@ -10,9 +11,9 @@ function setUp(
     readonly hindrance?: () => string | undefined
   } = {},
 ) {
-  const clock = new ManualClock()
+  const clock = manualClock()
   const metrics = new RecordingMetrics()
-  const log = new RecordingLog()
+  const log = quietLog()
   const kernel = { beats: 0, withdrawals: 0 }
   const loop = new HeartbeatLoop(
     {
@@ -30,59 +31,59 @@ function setUp(
   return { clock, metrics, log, kernel, loop }
 }
 
-test('it beats at once and then four times a second', (t) => {
+test('it beats at once and then four times a second', async (t) => {
   const { clock, kernel, loop } = setUp()
   loop.start()
   t.is(kernel.beats, 1)
-  clock.advance(1_000)
+  await clock.advance(1_000)
   t.is(kernel.beats, 5)
   t.like(loop.status, { beating: true, because: '', beats: 5, failures: 0 })
 })
 
-test('it beats only while the proxy can serve', (t) => {
+test('it beats only while the proxy can serve', async (t) => {
   let hindrance: string | undefined = 'no view was loaded yet'
   const { clock, kernel, loop } = setUp({ hindrance: () => hindrance })
   loop.start()
-  clock.advance(1_000)
+  await clock.advance(1_000)
   t.is(kernel.beats, 0)
   t.like(loop.status, { beating: false, because: 'no view was loaded yet' })
   hindrance = undefined
-  clock.advance(250)
+  await clock.advance(250)
   t.is(kernel.beats, 1)
 })
 
-test('what the kernel refuses is counted, logged once for many, and tried again', (t) => {
+test('what the kernel refuses is counted, logged once for many, and tried again', async (t) => {
   let refuses = true
   const { clock, kernel, loop, metrics, log } = setUp({ refuses: () => refuses })
   loop.start()
-  clock.advance(2_000)
+  await clock.advance(2_000)
   t.is(metrics.value('shunt_proxy_heartbeat_failures_total'), 9)
   t.is(log.lines.filter((line) => line.level === 'warn').length, 1)
   t.like(loop.status, { beating: false, because: 'the kernel refused: EPERM', failures: 9 })
   refuses = false
-  clock.advance(250)
+  await clock.advance(250)
   t.is(kernel.beats, 1)
   t.true(loop.status.beating)
 })
 
-test('after a stop it never beats again, and the kernel is told once', (t) => {
+test('after a stop it never beats again, and the kernel is told once', async (t) => {
   const { clock, kernel, loop } = setUp()
   loop.start()
   loop.stop()
   loop.stop()
   loop.start()
-  clock.advance(5_000)
+  await clock.advance(5_000)
   t.deepEqual(kernel, { beats: 1, withdrawals: 1 })
   t.is(clock.pending, 0)
 })
 
-test('without the sets of an agent it waits, and that is no failure', (t) => {
+test('without the sets of an agent it waits, and that is no failure', async (t) => {
   let sets = false
   const { clock, kernel, loop, metrics } = setUp({ sets: () => sets })
   loop.start()
   t.like(loop.status, { beating: false, because: 'the agent has not made the steering sets', failures: 0 })
   sets = true
-  clock.advance(250)
+  await clock.advance(250)
   t.is(kernel.beats, 1)
   t.is(metrics.value('shunt_proxy_heartbeat_failures_total'), 0)
 })

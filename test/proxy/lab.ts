@@ -3,7 +3,6 @@
 import type { ExecutionContext } from 'ava'
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net'
 import { systemClock } from '#agent/kernel/clock.ts'
-import type { Log } from '#agent/model/log.ts'
 import type { Labels, MetricName, Metrics } from '#agent/model/metrics.ts'
 import { isLoopback } from '#agent/model/ip.ts'
 import type { ProxyView, ViewEndpoint } from '#agent/proxy/decision/view.ts'
@@ -12,6 +11,7 @@ import { startListener } from '#agent/proxy/listener.ts'
 import { DEFAULT_PUMP_LIMITS } from '#agent/proxy/pump/pump.ts'
 import { createStreamPump } from '#agent/proxy/pump/stream-pump.ts'
 import { Sessions } from '#agent/proxy/sessions.ts'
+import { quietLog, type QuietLog } from '../support/quiet-log.ts'
 import { nodeDialer } from './node-dialer.ts'
 import { frontend, ip, view, WEB } from './views.ts'
 
@@ -19,7 +19,7 @@ export interface Lab {
   readonly intake: Intake
   readonly sessions: Sessions
   readonly metrics: RecordingMetrics
-  readonly log: RecordingLog
+  readonly log: QuietLog
   /** Dials the proxy as if the client had dialled the steered address. */
   dial(): Socket
 }
@@ -34,7 +34,7 @@ const STEERED: Destination = { kind: 'known', ip: ip('10.96.0.10'), port: 80 }
 
 export async function startLab(t: ExecutionContext, options: LabOptions): Promise<Lab> {
   const metrics = new RecordingMetrics()
-  const log = new RecordingLog()
+  const log = quietLog()
   const sessions = new Sessions()
   const served: ProxyView = view({
     frontends: { '10.96.0.10|80': frontend() },
@@ -166,29 +166,5 @@ export class RecordingMetrics implements Metrics {
 
   value(name: MetricName, labels: Labels = {}): number {
     return this.#values.get(`${name} ${JSON.stringify(labels)}`) ?? 0
-  }
-}
-
-export class RecordingLog implements Log {
-  readonly lines: { readonly level: string; readonly fields: object; readonly message: string }[] = []
-
-  debug(fields: object, message: string): void {
-    this.lines.push({ level: 'debug', fields, message })
-  }
-
-  info(fields: object, message: string): void {
-    this.lines.push({ level: 'info', fields, message })
-  }
-
-  warn(fields: object, message: string): void {
-    this.lines.push({ level: 'warn', fields, message })
-  }
-
-  error(fields: object, message: string): void {
-    this.lines.push({ level: 'error', fields, message })
-  }
-
-  child(): Log {
-    return this
   }
 }

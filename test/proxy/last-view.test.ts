@@ -3,8 +3,8 @@ import { mkdtemp, readdir, rm, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { LastView, loadLastView } from '#agent/proxy/last-view.ts'
-import { RecordingLog } from './lab.ts'
-import { ManualClock } from './manual-clock.ts'
+import { quietLog } from '../support/quiet-log.ts'
+import { manualClock } from '../support/manual-clock.ts'
 import { view } from './views.ts'
 
 async function folder(t: ExecutionContext): Promise<string> {
@@ -15,7 +15,7 @@ async function folder(t: ExecutionContext): Promise<string> {
 
 test('what was saved is loaded', async (t) => {
   const path = join(await folder(t), 'last-view.json')
-  const last = new LastView(path, new ManualClock(), new RecordingLog())
+  const last = new LastView(path, manualClock(), quietLog())
   last.save(view({ generation: 1 }))
   last.save(view({ generation: 2 }))
   await last.flush()
@@ -24,12 +24,12 @@ test('what was saved is loaded', async (t) => {
 
 test('a burst of changes is one write, soon, and leaves one file', async (t) => {
   const dir = await folder(t)
-  const clock = new ManualClock()
-  const last = new LastView(join(dir, 'last-view.json'), clock, new RecordingLog())
+  const clock = manualClock()
+  const last = new LastView(join(dir, 'last-view.json'), clock, quietLog())
   for (let generation = 1; generation <= 50; generation++) last.save(view({ generation }))
   t.is(clock.pending, 1)
   t.deepEqual(await readdir(dir), [])
-  clock.advance(200)
+  await clock.advance(200)
   await last.flush()
   t.deepEqual(await readdir(dir), ['last-view.json'])
 })
@@ -48,8 +48,8 @@ test('no file is nothing, garbage and a cut-off file are told apart from it', as
 
 test('a folder that is gone is a problem that goes away with it', async (t) => {
   const dir = await folder(t)
-  const log = new RecordingLog()
-  const last = new LastView(join(dir, 'gone', 'last-view.json'), new ManualClock(), log)
+  const log = quietLog()
+  const last = new LastView(join(dir, 'gone', 'last-view.json'), manualClock(), log)
   last.save(view())
   await last.flush()
   t.regex(last.problem, /ENOENT/)

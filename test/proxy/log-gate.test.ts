@@ -1,15 +1,15 @@
 import test from 'ava'
 import { LogGate } from '#agent/proxy/log-gate.ts'
-import { ManualClock } from './manual-clock.ts'
+import { manualClock } from '../support/manual-clock.ts'
 
-test('one line per kind and interval, with the number left out', (t) => {
-  const clock = new ManualClock()
+test('one line per kind and interval, with the number left out', async (t) => {
+  const clock = manualClock()
   const gate = new LogGate(clock, 1_000)
   const lines: string[] = []
   const pass = (kind: string): void => gate.pass(kind, (suppressed) => lines.push(`${kind} ${suppressed}`))
   for (let i = 0; i < 5; i++) pass('direct')
   pass('loop')
-  clock.advance(1_000)
+  await clock.advance(1_000)
   pass('direct')
   t.deepEqual(lines, ['direct 0', 'loop 0', 'direct 4'])
 })

@@ -7,7 +7,8 @@ import { systemClock } from '#agent/kernel/clock.ts'
 import { CurrentView } from '#agent/proxy/current-view.ts'
 import type { AgentMessage } from '#agent/proxy/decision/view.ts'
 import { ViewClient } from '#agent/proxy/view-client.ts'
-import { RecordingLog, until } from './lab.ts'
+import { until } from './lab.ts'
+import { quietLog } from '../support/quiet-log.ts'
 import { frontend, view } from './views.ts'
 
 /** An agent that records what the proxy says and sends what the test wants. */
@@ -65,7 +66,7 @@ async function setUp(t: ExecutionContext) {
   const path = join(dir, 'view')
   const agent = new FakeAgent(path)
   const current = new CurrentView()
-  const log = new RecordingLog()
+  const log = quietLog()
   const client = new ViewClient(
     { path, skLookup: true, pid: 42 },
     { clock: systemClock, random: () => 0, log, current },
