@@ -22,7 +22,7 @@ export interface ManifestsOptions {
 }
 
 /** A file that vanished or became empty is looked at again after this time, because editors do both while they save. */
-const RECHECK_MS = 150
+const RECHECK_MS = 300
 
 export class ManifestsSource implements Source {
   readonly #options: ManifestsOptions
@@ -32,8 +32,8 @@ export class ManifestsSource implements Source {
   readonly #listeners = new Set<() => void>()
   /** By path, as of the last reading. */
   readonly #stamps = new Map<string, string>()
-  /** Files that were gone or empty at the last look. */
-  #doubted = new Set<string>()
+  /** Files that were gone, empty or being written at the last look, and since when, by the monotonic clock. */
+  #doubted: ReadonlyMap<string, number> = new Map()
   #problems: readonly Problem[] = []
   #looking: Promise<void> | undefined
   #lookAgain = false
@@ -118,8 +118,13 @@ export class ManifestsSource implements Source {
     }
   }
 
-  async #readChanged(files: readonly FileAtRest[]): Promise<{ changed: boolean; doubted: Set<string> }> {
-    const doubted = new Set<string>()
+  async #readChanged(
+    files: readonly FileAtRest[],
+  ): Promise<{ changed: boolean; doubted: Map<string, number> }> {
+    const nowMs = this.#options.clock.monotonicMs()
+    const doubted = new Map<string, number>()
+    const doubt = (path: string): void => void doubted.set(path, this.#doubted.get(path) ?? nowMs)
+    const certain = (path: string): boolean => nowMs - (this.#doubted.get(path) ?? nowMs) >= RECHECK_MS
     const present = new Set<string>()
     let changed = false
     for (const { name, stamp } of files) {
@@ -129,7 +134,7 @@ export class ManifestsSource implements Source {
       const look = await readManifest(path)
       const empty = look.kind === 'text' && look.text.trim() === '' && this.#stamps.has(path)
       if (look.kind === 'gone') present.delete(path)
-      else if (look.kind === 'torn' || (empty && !this.#doubted.has(path))) doubted.add(path)
+      else if (look.kind === 'torn' || (empty && !certain(path))) doubt(path)
       else {
         this.#folder.read(path, look)
         this.#stamps.set(path, stamp)
@@ -138,11 +143,11 @@ export class ManifestsSource implements Source {
     }
     for (const path of this.#folder.files()) {
       if (present.has(path)) continue
-      if (this.#doubted.has(path)) {
+      if (certain(path)) {
         this.#folder.remove(path)
         this.#stamps.delete(path)
         changed = true
-      } else doubted.add(path)
+      } else doubt(path)
     }
     return { changed, doubted }
   }

@@ -8,6 +8,9 @@ import { Folder, type FileReading } from './folder.ts'
 import { codeOf, listFolder, readManifest, type FileLook } from './manifest-file.ts'
 import { Store } from './store.ts'
 
+/** The live form of the same folder. */
+export { ManifestsSource } from './manifests-source.ts'
+
 export interface LoadedManifests {
   readonly snapshot: Snapshot
   /** Objects that were read, those without effect included. */

@@ -101,7 +101,7 @@ test('a file replaced by rename is live, and its objects are never gone in betwe
   })
   // As editors do: the old file away, a new one in its place a moment later.
   await rename(join(dir, 'web.yaml'), join(dir, 'web.yaml~'))
-  await pause(100)
+  await pause(120)
   await writeFile(join(dir, '.web.yaml.new'), OTHER_PORT)
   await rename(join(dir, '.web.yaml.new'), join(dir, 'web.yaml'))
   await live(t, source, () => portOf(source) === 81)
@@ -117,7 +117,7 @@ test('a file emptied and then written keeps its objects in between', async (t) =
     gone ||= portOf(source) === undefined
   })
   await writeFile(join(dir, 'web.yaml'), '')
-  await pause(100)
+  await pause(120)
   await writeFile(join(dir, 'web.yaml'), OTHER_PORT)
   await live(t, source, () => portOf(source) === 81)
   t.false(gone)
