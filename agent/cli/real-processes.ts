@@ -1,0 +1,66 @@
+// The long-running commands as they really start. They are loaded when one of them is asked for.
+
+import { fileURLToPath } from 'node:url'
+import { runAgent } from '../app.ts'
+import { argumentsFor } from '../config/arguments.ts'
+import { loadConfiguration, type LoadedConfiguration } from '../config/load.ts'
+import { pathsOf } from '../config/paths.ts'
+import { VERSION } from '../config/version.ts'
+import { systemClock } from '../kernel/clock.ts'
+import type { Log } from '../model/log.ts'
+import { createLog } from '../observe/log.ts'
+import { runProxy } from '../proxy/app.ts'
+import { endWithParent, runSupervisor } from '../supervisor.ts'
+import { EXIT, type ExitCode } from './exit.ts'
+
+type Flags = Readonly<Record<string, unknown>>
+
+const PROGRAM = fileURLToPath(new URL('../main.ts', import.meta.url))
+
+export async function startAgent(flags: Flags): Promise<ExitCode> {
+  const loaded = await loadConfiguration({ command: 'agent', flags })
+  endWithParent()
+  return ended(await runAgent(loaded, logOf('agent', loaded)))
+}
+
+export async function startProxy(flags: Flags): Promise<ExitCode> {
+  const loaded = await loadConfiguration({ command: 'proxy', flags })
+  const { runDir, proxyPort, proxyUid, proxyMetricsAddress: metrics } = loaded.configuration
+  endWithParent()
+  const code = await runProxy(
+    {
+      paths: pathsOf(runDir),
+      version: VERSION,
+      port: proxyPort,
+      uid: proxyUid,
+      gid: proxyUid,
+      metricsAddress: metrics === undefined ? undefined : { ip: metrics.host, port: metrics.port },
+      maxConnections: 0,
+    },
+    logOf('proxy', loaded),
+  )
+  return ended(code)
+}
+
+/** What is wrong with the options is said here, once, and not by each child again and again. */
+export async function startRun(flags: Flags): Promise<ExitCode> {
+  const loaded = await loadConfiguration({ command: 'run', flags })
+  const code = await runSupervisor({
+    program: PROGRAM,
+    children: [
+      { name: 'agent', args: argumentsFor('agent', flags) },
+      { name: 'proxy', args: argumentsFor('proxy', flags) },
+    ],
+    clock: systemClock,
+    log: logOf('supervisor', loaded),
+  })
+  return ended(code)
+}
+
+function logOf(process: string, { configuration }: LoadedConfiguration): Log {
+  return createLog({ level: configuration.logLevel, format: configuration.logFormat, process })
+}
+
+function ended(code: number): ExitCode {
+  return code === 0 ? EXIT.ok : EXIT.failed
+}

@@ -1,0 +1,156 @@
+// The two processes' answers as one page. Pure.
+
+import type { ProxyStatus } from '../proxy/admin-shapes.ts'
+import type { AgentStatus } from '../sync/status.ts'
+import type { Printed } from './output.ts'
+import { renderTree, type Branch } from './tree.ts'
+
+export type Answered<T> =
+  | { readonly kind: 'running'; readonly status: T }
+  /** `starting`: it listens, and cannot answer yet. */
+  | { readonly kind: 'absent' | 'starting'; readonly because: string }
+
+export interface StatusAnswers {
+  readonly agent: Answered<AgentStatus>
+  readonly proxy: Answered<ProxyStatus>
+  readonly runDir: string
+  readonly nowMs: number
+}
+
+/** The agent is ready, and so is the proxy if something is to be steered to it. */
+export function isReady({ agent, proxy }: StatusAnswers): boolean {
+  if (agent.kind !== 'running' || agent.status.state === 'starting') return false
+  return agent.status.steeredFrontends === 0 || (proxy.kind === 'running' && proxy.status.state === 'serving')
+}
+
+export function printedStatus(answers: StatusAnswers): Printed {
+  return {
+    data: () => ({
+      ready: isReady(answers),
+      runDir: answers.runDir,
+      agent: dataOf(answers.agent),
+      proxy: dataOf(answers.proxy),
+    }),
+    text: (wide) =>
+      renderTree([...agentBranches(answers, wide), ...proxyBranches(answers, wide), ...problems(answers)]),
+  }
+}
+
+function dataOf(answered: Answered<unknown>): unknown {
+  return answered.kind === 'running' ? answered.status : { state: answered.kind, reasons: [answered.because] }
+}
+
+function agentBranches({ agent, nowMs }: StatusAnswers, wide: boolean): readonly Branch[] {
+  if (agent.kind !== 'running') return [{ label: 'agent', text: `${agent.kind}: ${agent.because}` }]
+  const { status } = agent
+  const { source, datapath, sync, node } = status
+  const age = status.syncAgeMs === null ? 'never' : `${duration(status.syncAgeMs)} ago`
+  const took = sync.lastDurationMs === null ? '' : `, took ${duration(sync.lastDurationMs)}`
+  const waiting =
+    sync.pendingSinceMs === null ? '' : ` · a change waits since ${duration(nowMs - sync.pendingSinceMs)}`
+  return [
+    {
+      label: 'agent',
+      text: `${status.state} · pid ${status.pid} · version ${status.version} · up ${duration(nowMs - status.startedAtMs)}`,
+    },
+    {
+      label: 'node',
+      text: `${node.name} · ${node.addresses.join(', ')}${node.origin === 'host' ? " (the host's own; no Node object)" : ''}`,
+    },
+    {
+      label: 'source',
+      text: `${source.kind} ${source.place} · ${source.synced ? 'synced' : 'not read yet'} · ${times(source.services, 'Service')}, ${times(source.slices, 'slice')} · ${times(source.problems.errors, 'error')}, ${times(source.problems.warnings, 'warning')}`,
+    },
+    {
+      label: 'datapath',
+      text: `${datapath.name} · ${datapath.families.join(', ')}${wide ? ` · ${datapath.detail}` : ''}`,
+    },
+    {
+      label: 'sync',
+      text: `generation ${sync.generation ?? 'none'} · last ${age}${took} · ${times(sync.syncs, 'sync')}, ${sync.failures} failed · ${times(sync.driftRepairs, 'drift repair')}${waiting}`,
+    },
+    steeringBranch(status),
+  ]
+}
+
+function steeringBranch({ steering, steeredFrontends, proxies }: AgentStatus): Branch {
+  if (steering.mechanism === 'off') return { label: 'steering', text: `off: ${steering.because}` }
+  const proven = steering.active ? 'proven by a connection' : 'not proven'
+  const put = steering.putAside.map((one) => ({
+    label: one.mechanism,
+    text: `put aside for ${duration(one.forMs)}: ${one.because}`,
+  }))
+  return {
+    label: 'steering',
+    text: `${steering.mechanism} · ${proven} · ${times(steeredFrontends, 'steered frontend')} · ${times(proxies.length, 'proxy', 'proxies')} connected`,
+    children: put,
+  }
+}
+
+function proxyBranches({ proxy, agent, nowMs }: StatusAnswers, wide: boolean): readonly Branch[] {
+  if (proxy.kind !== 'running') {
+    const wanted = agent.kind === 'running' && agent.status.steeredFrontends > 0
+    return [
+      { label: 'proxy', text: `${proxy.kind}${wanted ? `: ${proxy.because}` : ' · nothing is steered'}` },
+    ]
+  }
+  const { status } = proxy
+  const { heartbeat, connections, view } = status
+  const beat = heartbeat.beating
+    ? `beats${heartbeat.lastBeatAtMs === null ? '' : `, last ${duration(nowMs - heartbeat.lastBeatAtMs)} ago`}`
+    : `silent: ${heartbeat.because}`
+  const refused = Object.entries(connections.refused).filter(([, count]) => count > 0)
+  return [
+    {
+      label: 'proxy',
+      text: `${status.state} · pid ${status.pid} · user ${status.uid} · version ${status.version} · up ${duration(nowMs - status.startedAtMs)}`,
+    },
+    {
+      label: 'view',
+      text:
+        view === null
+          ? 'none yet'
+          : `generation ${view.generation} from ${view.source === 'agent' ? 'the agent' : 'disk'} · ${times(view.frontends, 'frontend')}`,
+    },
+    { label: 'heartbeat', text: beat },
+    {
+      label: 'connections',
+      text: `${connections.open} open · ${connections.accepted} accepted${refused.map(([why, count]) => ` · ${count} refused (${why})`).join('')}`,
+    },
+    ...(wide
+      ? [
+          {
+            label: 'listeners',
+            text: `${status.listeners.join(', ')}${status.skLookup ? ' · in the socket map of sk_lookup' : ''}`,
+          },
+        ]
+      : []),
+  ]
+}
+
+function problems({ agent, proxy }: StatusAnswers): readonly Branch[] {
+  const reasons = [
+    ...(agent.kind === 'running' ? agent.status.reasons : []),
+    ...(proxy.kind === 'running' ? proxy.status.degraded : []),
+  ]
+  return reasons.length === 0
+    ? []
+    : [{ label: 'degraded', text: '', children: reasons.map((text) => ({ label: '', text: `✗ ${text}` })) }]
+}
+
+/** `850 ms`, `12 s`, `3 min`, `5 h`, `2 d`. */
+export function duration(ms: number): string {
+  if (ms < 1_000) return `${Math.max(0, Math.round(ms))} ms`
+  const units = [
+    [86_400_000, 'd'],
+    [3_600_000, 'h'],
+    [60_000, 'min'],
+    [1_000, 's'],
+  ] as const
+  const [size, unit] = units.find(([size]) => ms >= size) ?? [1_000, 's']
+  return `${Math.floor(ms / size)} ${unit}`
+}
+
+function times(count: number, noun: string, plural = `${noun}s`): string {
+  return `${count} ${count === 1 ? noun : plural}`
+}

@@ -1,0 +1,8 @@
+#!/usr/bin/env node
+// The command `shunt`: parses argv, runs a command, sets the exit code.
+
+import { COMMANDS } from './cli/commands.ts'
+import { runCli } from './cli/program.ts'
+import { realPorts } from './cli/real-ports.ts'
+
+process.exitCode = await runCli(process.argv.slice(2), COMMANDS, realPorts())
