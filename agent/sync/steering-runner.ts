@@ -156,7 +156,7 @@ export async function createSteeringRunner(parts: SteeringRunnerParts): Promise<
     }),
     proxiesChanged() {
       const proxy = parts.proxy()
-      if (proxy?.skLookup === state.proxy?.skLookup) return
+      if (stopped || proxy?.skLookup === state.proxy?.skLookup) return
       if (proxy !== undefined) settledAtMs = clock.monotonicMs() + SETTLE_MS
       else setActive(false, state.mechanism)
       feed({ kind: 'proxy', proxy })
