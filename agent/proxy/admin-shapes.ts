@@ -43,9 +43,11 @@ export interface ProxyStatus {
 
 /** GET /connections */
 export interface ProxyConnections {
-  /** Oldest first. */
+  /** Oldest first, bounded. */
   readonly live: readonly ConnectionRecord[]
-  /** Newest first, bounded. */
+  /** How many more live; missing: none. */
+  readonly liveOmitted?: number
+  /** Newest first, bounded; self-tests are left out. */
   readonly ended: readonly ConnectionRecord[]
 }
 

@@ -151,7 +151,8 @@ export class Intake {
   #ended(session: Session, reason: EndReason): void {
     const { sessions, metrics, log } = this.#parts
     const record = session.record()
-    sessions.end(session.id, record)
+    // Self-tests come all the time and would drive everything else out of the list.
+    sessions.end(session.id, reason.kind === 'selftest' ? undefined : record)
     metrics.set('shunt_proxy_connections_active', sessions.size)
     if (record.service !== null) {
       const service = record.service

@@ -43,6 +43,8 @@ export interface ProxyParts {
 
 /** Late arrivals: their first packet was steered before the last heartbeat ended. */
 const DRAIN_GRACE_MS = HEARTBEAT_TIMEOUT_S * 1_000 + 250
+/** A list of all would stop the event loop for longer than a heartbeat may be late. */
+const LISTED_CONNECTIONS = 10_000
 const SWEEP_INTERVAL_MS = 60_000
 
 export class RunningProxy {
@@ -138,7 +140,9 @@ export class RunningProxy {
   }
 
   connections(): ProxyConnections {
-    return { live: this.#sessions.live(), ended: this.#sessions.recent() }
+    const live = this.#sessions.live(LISTED_CONNECTIONS)
+    const liveOmitted = this.#sessions.size - live.length
+    return { live, ended: this.#sessions.recent(), ...(liveOmitted === 0 ? {} : { liveOmitted }) }
   }
 
   status(): ProxyStatus {

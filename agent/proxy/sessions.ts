@@ -33,17 +33,24 @@ export class Sessions {
     this.#live.set(session.id, session)
   }
 
-  /** Moves it to those that ended; the oldest of those makes room. */
-  end(id: number, record: ConnectionRecord): void {
+  /** Moves it to those that ended; the oldest of those makes room. Without a record it is forgotten. */
+  end(id: number, record: ConnectionRecord | undefined): void {
     this.#live.delete(id)
-    this.#ended[this.#nextSlot] = record
-    this.#nextSlot = (this.#nextSlot + 1) % this.#endedCapacity
+    if (record !== undefined) {
+      this.#ended[this.#nextSlot] = record
+      this.#nextSlot = (this.#nextSlot + 1) % this.#endedCapacity
+    }
     if (this.#live.size === 0) this.#onEmpty?.()
   }
 
-  /** Oldest first. */
-  live(): readonly ConnectionRecord[] {
-    return [...this.#live.values()].map((session) => session.record())
+  /** Oldest first, at most so many: the list is made and written while connections wait. */
+  live(limit = Number.POSITIVE_INFINITY): readonly ConnectionRecord[] {
+    const records: ConnectionRecord[] = []
+    for (const session of this.#live.values()) {
+      if (records.length >= limit) break
+      records.push(session.record())
+    }
+    return records
   }
 
   /** Newest first. */

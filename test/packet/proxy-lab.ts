@@ -93,7 +93,11 @@ export class ProxyLab {
     this.#agent = undefined
   }
 
-  startProxy(options: Partial<ProxyOptions> = {}): ProxyProcess {
+  /** `descriptors`: how many files the process may have open. */
+  startProxy(
+    options: Partial<ProxyOptions> = {},
+    limits: { readonly descriptors: number } = { descriptors: 20_000 },
+  ): ProxyProcess {
     const all: ProxyOptions = {
       paths: this.#paths,
       version: 'test',
@@ -106,7 +110,10 @@ export class ProxyLab {
       drainMs: 5_000,
       ...options,
     }
-    return new ProxyProcess(this.#spawn('proxy-process.ts', JSON.stringify(all)), this.#paths.proxySocket)
+    return new ProxyProcess(
+      this.#spawn('proxy-process.ts', limits.descriptors, JSON.stringify(all)),
+      this.#paths.proxySocket,
+    )
   }
 
   /** Gives a destination to the sk_lookup program, as the agent does; the proxy must have made the maps. */
@@ -127,11 +134,18 @@ export class ProxyLab {
     return [...lists.matchAll(/^add SHUNT-LIVE(?:-NP)? (\S+)/gm)].map((match) => match[1] ?? '').toSorted()
   }
 
-  #spawn(script: string, ...args: readonly string[]): ChildProcess {
+  #spawn(script: string, descriptors: number, ...args: readonly string[]): ChildProcess {
     const path = fileURLToPath(new URL(script, import.meta.url))
     const child = spawn(
       '/usr/bin/nsenter',
-      [`--net=/run/netns/${this.namespace.name}`, process.execPath, path, ...args],
+      [
+        `--net=/run/netns/${this.namespace.name}`,
+        '/usr/bin/prlimit',
+        `--nofile=${descriptors}:${descriptors}`,
+        process.execPath,
+        path,
+        ...args,
+      ],
       { stdio: ['pipe', 'pipe', 'pipe'] },
     )
     this.#children.push(child)
@@ -139,7 +153,7 @@ export class ProxyLab {
   }
 
   #startPeer(): { readonly ask: (command: PeerCommand) => Promise<PeerAnswer> } {
-    const child = this.#spawn('proxy-peer.ts')
+    const child = this.#spawn('proxy-peer.ts', 20_000)
     const waiting: ((answer: PeerAnswer) => void)[] = []
     if (child.stdout !== null)
       createInterface({ input: child.stdout }).on('line', (line) =>

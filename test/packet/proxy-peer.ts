@@ -11,6 +11,10 @@ export type PeerCommand =
   /** Opens and keeps; `say` talks over it later. */
   | { readonly kind: 'hold'; readonly ip: string; readonly port: number }
   | { readonly kind: 'say'; readonly text: string }
+  /** Opens and keeps many at once; `data` is a JSON object of how many met which ending. */
+  | { readonly kind: 'flood'; readonly ip: string; readonly port: number; readonly count: number }
+  /** Closes all that are kept. */
+  | { readonly kind: 'release' }
 
 export interface PeerAnswer {
   readonly data: string
@@ -57,6 +61,20 @@ function run(command: PeerCommand): Promise<PeerAnswer> {
         else held.push(socket)
         return
       }
+      case 'flood': {
+        const counts: Record<string, number> = {}
+        let left = command.count
+        const note = (ending: string): void => {
+          counts[ending] = (counts[ending] ?? 0) + 1
+          if (--left === 0) resolve({ data: JSON.stringify(counts), ending: 'end' })
+        }
+        for (let i = 0; i < command.count; i++)
+          void run({ kind: 'hold', ip: command.ip, port: command.port }).then(({ ending }) => note(ending))
+        return
+      }
+      case 'release':
+        for (const socket of held.splice(0)) socket.destroy()
+        return resolve({ data: '', ending: 'end' })
       case 'say': {
         const socket = held[0]
         if (socket === undefined || socket.destroyed) return resolve({ data: '', ending: 'closed' })
