@@ -28,14 +28,14 @@ import { takeRunLock } from './kernel/run-lock.ts'
 import { applySysctls, readSysctl } from './kernel/sysctl.ts'
 import { equal } from './model/equal.ts'
 import { formatProblem } from './model/errors.ts'
-import { hostPort } from './model/ip.ts'
+import { hostPort, type Family } from './model/ip.ts'
 import type { Log } from './model/log.ts'
 import { adminRoutes } from './observe/admin.ts'
 import { healthzRoutes, listenWithRetry, metricsRoutes, type RetriedServer } from './observe/health.ts'
 import { serveHttp } from './observe/http-json.ts'
 import { createMetrics, type MetricsRegistry } from './observe/metrics.ts'
 import { answers, claimSocketPath, ownSocket } from './observe/unix-socket.ts'
-import type { PlanOptions } from './plan/plan.ts'
+import type { Plan, PlanOptions } from './plan/plan.ts'
 import { checkView } from './proxy/decision/view-check.ts'
 import type { ProxyView } from './proxy/decision/view.ts'
 import { reportHealth, reportStatus, type ReportParts } from './sync/agent-report.ts'
@@ -187,7 +187,7 @@ async function construct(
     option: configuration.steeringMechanism,
     probe: () => candidates(kernel),
     test: (family) => selfTest(family, { timeoutMs: SELFTEST_TIMEOUT_MS }),
-    families: () => families,
+    families: () => testableFamilies(reconciler.plan()),
     proxy: () => provenProxy(views),
     committed: () => reconciler.plan()?.options.steering.mechanism,
     onChange: () => reconciler.request(),
@@ -265,6 +265,15 @@ async function candidates(kernel: SteeringKernel): Promise<readonly Candidate[]>
     const capability = capabilities[mechanism]
     return { mechanism, unusableBecause: capability.kind === 'usable' ? undefined : capability.because }
   })
+}
+
+/** DNAT needs an address of the node to send a connection to. */
+function testableFamilies(plan: Plan | undefined): readonly Family[] {
+  return Object.values(plan?.families ?? {})
+    .filter(
+      ({ nodeAddresses }) => plan?.options.steering.mechanism === 'sk_lookup' || nodeAddresses.length > 0,
+    )
+    .map(({ family }) => family)
 }
 
 /** A self-test through a proxy that has no view yet would say nothing about the mechanism. */

@@ -22,6 +22,7 @@ export interface SteeringRunnerParts {
   readonly probe: () => Promise<readonly Candidate[]>
   /** A connection that only steering can deliver; the reason if it failed. */
   readonly test: (family: Family) => Promise<TestResult>
+  /** Families in which the committed rules can steer at all. */
   readonly families: () => readonly Family[]
   /** The proxy that is connected and has acknowledged a view of this agent. */
   readonly proxy: () => SteeringState['proxy']
@@ -106,7 +107,12 @@ export async function createSteeringRunner(parts: SteeringRunnerParts): Promise<
     }
     feed({ kind: 'tick' })
     const { mechanism } = state
-    const testable = mechanism !== 'off' && state.proxy !== undefined && parts.committed() === mechanism
+    const families = parts.families()
+    const testable =
+      mechanism !== 'off' &&
+      state.proxy !== undefined &&
+      families.length > 0 &&
+      parts.committed() === mechanism
     if (!testable) {
       setActive(false, mechanism)
       settledAtMs = Math.max(settledAtMs === Infinity ? 0 : settledAtMs, clock.monotonicMs() + SETTLE_MS)
@@ -114,7 +120,7 @@ export async function createSteeringRunner(parts: SteeringRunnerParts): Promise<
     }
     if (clock.monotonicMs() < settledAtMs) return
     const results: Partial<Record<Family, TestResult>> = {}
-    for (const family of parts.families()) results[family] = await parts.test(family)
+    for (const family of families) results[family] = await parts.test(family)
     const failure = failureOf(results)
     metrics.add('shunt_steering_selftest_total', {
       mechanism,
