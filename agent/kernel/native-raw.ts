@@ -50,3 +50,30 @@ export interface RawAddon {
   bpfTryLoad(object: string): void
   bpfLinkedNamespace(linkPin: string): { netnsInode: number; programId: number } | undefined
 }
+
+/** All of them, so that a stale build is noticed when it is loaded. */
+export const EXPORTS = [
+  'listenTcp',
+  'closeFd',
+  'setSocketMark',
+  'originalDestination',
+  'dropPrivileges',
+  'connectorOpen',
+  'connectorConnect',
+  'connectorCancel',
+  'connectorClose',
+  'netlinkOpen',
+  'netlinkRequest',
+  'netlinkClose',
+  'bpfMountFs',
+  'bpfUnmountFs',
+  'bpfOpenMap',
+  'bpfOpenPin',
+  'bpfMapUpdate',
+  'bpfMapDelete',
+  'bpfMapLookup',
+  'bpfMapKeys',
+  'bpfAttachSkLookup',
+  'bpfTryLoad',
+  'bpfLinkedNamespace',
+] as const satisfies readonly (keyof RawAddon)[]

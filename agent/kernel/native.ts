@@ -8,7 +8,7 @@ import { nativeBpf } from './native-bpf.ts'
 import { openConnector } from './native-connector.ts'
 import { openNetlink } from './native-netlink.ts'
 import { nativeSockets } from './native-sockets.ts'
-import type { RawAddon } from './native-raw.ts'
+import { EXPORTS, type RawAddon } from './native-raw.ts'
 import type { Native } from './native-types.ts'
 
 export type NativeLoad =
@@ -26,6 +26,12 @@ export function loadNative(path: string = ADDON_PATH): NativeLoad {
     const reason = messageOf(error).split('\n', 1)[0] ?? ''
     return { kind: 'absent', because: `the addon ${path} does not load: ${reason}` }
   }
+  const missing = EXPORTS.filter((name) => typeof raw[name] !== 'function')
+  if (missing.length > 0)
+    return {
+      kind: 'absent',
+      because: `the addon ${path} is of another version: it lacks ${missing.join(', ')}`,
+    }
   return {
     kind: 'loaded',
     native: {
