@@ -2,16 +2,45 @@
 // plain and simply quoted texts, numbers, flags. Whatever goes beyond that, or looks wrong, is not judged here: the reader
 // is unsure, and the full parser decides. test/cluster/plain-yaml.test.ts holds it to the full parser's reading.
 
+import type { Step } from './decode/place.ts'
+
 /** The value, or undefined when unsure. */
 export function readPlainYaml(text: string): { readonly value: unknown } | undefined {
   // Tabs, control characters and anything beyond ASCII have rules of their own.
   if (/[^\n\x20-\x7e]/.test(text)) return undefined
-  const reader = new PlainReader(text)
+  const reader = new PlainReader(text, undefined)
   const value = reader.read()
   return reader.unsure ? undefined : { value }
 }
 
+/**
+ * Reads once more a text that {@link readPlainYaml} was sure of, and answers on which line (1-based) a field stands, or the
+ * deepest part of its path that exists.
+ */
+export function plainYamlLines(text: string): (path: readonly Step[]) => number {
+  const places: Places = new Map()
+  const root = new PlainReader(text, places).read()
+  const first = text.split('\n').findIndex((line) => /^(?!---)\s*[^\s#]/.test(line)) + 1
+  return (path) => {
+    let line = first
+    let value = root
+    for (const step of path) {
+      const fields = typeof value === 'object' && value !== null ? places.get(value) : undefined
+      const next = fields?.get(step)
+      if (next === undefined) return line
+      line = next
+      value = (value as Readonly<Record<Step, unknown>>)[step]
+    }
+    return line
+  }
+}
+
+/** Lines of the fields of each map and the items of each list. */
+type Places = Map<object, Map<Step, number>>
+
 interface Line {
+  /** 1-based, in the text. */
+  readonly number: number
   readonly indent: number
   /** Without indentation and trailing spaces. */
   readonly content: string
@@ -35,10 +64,12 @@ const WORDS: ReadonlyMap<string, unknown> = new Map<string, unknown>([
 class PlainReader {
   unsure = false
   readonly #lines: Line[]
+  readonly #places: Places | undefined
   #at = 0
 
-  constructor(text: string) {
+  constructor(text: string, places: Places | undefined) {
     this.#lines = contentLines(text)
+    this.#places = places
   }
 
   read(): unknown {
@@ -63,10 +94,11 @@ class PlainReader {
       if (line === undefined || line.indent < indent || (line.indent === indent && !isItem(line))) break
       if (line.indent > indent) return this.#doubt()
       const content = line.content.slice(1).trimStart()
+      this.#note(list, list.length, line)
       if (KEY.test(content)) {
         // The item is a map whose first field stands on the line of the dash.
         const inner = indent + line.content.length - content.length
-        this.#lines[this.#at] = { indent: inner, content }
+        this.#lines[this.#at] = { number: line.number, indent: inner, content }
         list.push(this.#map(inner, level + 1))
       } else {
         this.#at++
@@ -89,6 +121,7 @@ class PlainReader {
         return this.#doubt()
       }
       this.#at++
+      this.#note(map, key, line)
       const rest = found?.[2] ?? ''
       map[key] = rest === '' ? this.#nested(indent, level) : this.#scalar(rest, indent)
     }
@@ -132,6 +165,12 @@ class PlainReader {
     return LIKE_A_NUMBER.test(text) ? this.#doubt() : text
   }
 
+  #note(owner: object, step: Step, line: Line): void {
+    if (this.#places === undefined) return
+    const fields = this.#places.get(owner) ?? new Map<Step, number>()
+    this.#places.set(owner, fields.set(step, line.number))
+  }
+
   #doubt(): undefined {
     this.unsure = true
     return undefined
@@ -142,10 +181,10 @@ const LIKE_A_NUMBER = /^0[xo][0-9a-fA-F]*$|^[0-9]+(?:\.[0-9]*)?(?:[eE][-+]?[0-9]
 
 function contentLines(text: string): Line[] {
   const lines: Line[] = []
-  for (const raw of text.split('\n')) {
+  for (const [i, raw] of text.split('\n').entries()) {
     const content = raw.trim()
     if (content === '' || content.startsWith('#')) continue
-    lines.push({ indent: raw.length - raw.trimStart().length, content })
+    lines.push({ number: i + 1, indent: raw.length - raw.trimStart().length, content })
   }
   return lines
 }

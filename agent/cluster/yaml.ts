@@ -6,7 +6,7 @@ import type { Step } from './decode/place.ts'
 import { findFlaw, JsonPlaces, MOST_LEVELS } from './json-scan.ts'
 import { jsonMistake } from './json-syntax.ts'
 import { LineIndex } from './line-index.ts'
-import { readPlainYaml } from './plain-yaml.ts'
+import { plainYamlLines, readPlainYaml } from './plain-yaml.ts'
 import { composeTree, MOST_ALIASES, treeFlaw, treeOffset } from './yaml-tree.ts'
 
 export type ParsedText =
@@ -23,7 +23,9 @@ export function parseText(text: string): ParsedText {
   const json = /^\s*[{[]/.test(text) ? parseJson(text) : undefined
   if (json !== undefined) return json
   const plain = readPlainYaml(text)
-  return plain === undefined ? parseYaml(text) : located(text, plain.value)
+  if (plain === undefined) return parseYaml(text)
+  let lines: ReturnType<typeof plainYamlLines> | undefined
+  return { kind: 'value', value: plain.value, lineOf: (path) => (lines ??= plainYamlLines(text))(path) }
 }
 
 /** As {@link parseText} for a file that promises to be JSON: the message speaks of JSON. */
@@ -61,7 +63,9 @@ function parseYaml(text: string): ParsedText {
     const tree = composeTree(text)
     const found = treeFlaw(tree, text)
     if (found !== undefined) return flaw(text, found.message, found.offset)
-    return located(text, tree.toJS({ maxAliasCount: MOST_ALIASES }))
+    const value: unknown = tree.toJS({ maxAliasCount: MOST_ALIASES })
+    const lines = new LineIndex(text)
+    return { kind: 'value', value, lineOf: (path) => lines.lineAt(treeOffset(tree, path)) }
   } catch (error) {
     // The parser recurses, and counts what aliases expand to while it resolves them.
     if (error instanceof RangeError) return flaw(text, TOO_DEEP, 0)
@@ -74,17 +78,6 @@ function parseYaml(text: string): ParsedText {
 
 const TOO_DEEP = `nested deeper than ${MOST_LEVELS} levels, which is refused`
 const TOO_MANY_ALIASES = `aliases stand for more than ${MOST_ALIASES} values, which is refused; write the values out`
-
-/** The tree is built (again) only if a line is asked for, because nearly always none is. */
-function located(text: string, value: unknown): ParsedText {
-  let tree: ReturnType<typeof composeTree> | undefined
-  const lines = new LineIndex(text)
-  const lineOf = (path: readonly Step[]): number => {
-    tree ??= composeTree(text)
-    return lines.lineAt(treeOffset(tree, path))
-  }
-  return { kind: 'value', value, lineOf }
-}
 
 function flaw(text: string, message: string, offset: number): ParsedText {
   return { kind: 'flaw', message, line: new LineIndex(text).lineAt(offset) }

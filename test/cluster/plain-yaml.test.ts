@@ -4,7 +4,10 @@ import test from 'ava'
 import * as fc from 'fast-check'
 import { isDeepStrictEqual } from 'node:util'
 import { parseDocument, stringify } from 'yaml'
-import { readPlainYaml } from '../../agent/cluster/plain-yaml.ts'
+import type { Step } from '../../agent/cluster/decode/place.ts'
+import { plainYamlLines, readPlainYaml } from '../../agent/cluster/plain-yaml.ts'
+import { LineIndex } from '../../agent/cluster/line-index.ts'
+import { composeTree, treeOffset } from '../../agent/cluster/yaml-tree.ts'
 import * as bases from '../fixtures/malformed/bases.ts'
 
 /** True if the fast reader is unsure, or reads what the full parser reads. */
@@ -78,4 +81,37 @@ test('good documents with a few random edits are read alike, or left to the full
   )
   // Were the reader always unsure, the property would hold of nothing.
   t.true(read > 1000)
+})
+
+function* pathsOf(value: unknown, path: readonly Step[] = []): Generator<readonly Step[]> {
+  yield path
+  if (Array.isArray(value)) for (const [i, item] of value.entries()) yield* pathsOf(item, [...path, i])
+  else if (typeof value === 'object' && value !== null) {
+    for (const [name, field] of Object.entries(value)) yield* pathsOf(field, [...path, name])
+  }
+  yield [...path, 'missing']
+}
+
+test('the fast reader and the full parser tell the same lines', (t) => {
+  let told = 0
+  fc.assert(
+    fc.property(
+      fc.oneof(
+        fc.constantFrom(...BASES),
+        value.map((value) => stringify({ value })),
+      ),
+      (text) => {
+        const fast = readPlainYaml(`---\n# comment\n\n${text}`)
+        if (fast === undefined) return
+        told++
+        const whole = `---\n# comment\n\n${text}`
+        const quick = plainYamlLines(whole)
+        const tree = composeTree(whole)
+        const lines = new LineIndex(whole)
+        for (const path of pathsOf(fast.value)) t.is(quick(path), lines.lineAt(treeOffset(tree, path)), whole)
+      },
+    ),
+    { numRuns: 500 },
+  )
+  t.true(told > 100)
 })

@@ -18,8 +18,9 @@ export function pathText(steps: readonly Step[]): string {
   let text = ''
   for (const step of steps) {
     if (typeof step === 'number') text += `[${step}]`
-    else if (PLAIN_NAME.test(step)) text += text === '' ? step : `.${step}`
-    else text += `[${JSON.stringify(step)}]`
+    else if (step.length <= 120 && PLAIN_NAME.test(step)) text += text === '' ? step : `.${step}`
+    // A key of a megabyte is no help in a message; the line still tells where it is.
+    else text += `[${JSON.stringify(step.length > 120 ? `${step.slice(0, 120)}…` : step)}]`
   }
   return text
 }
