@@ -2,13 +2,14 @@
 
 import type { Family } from '../../model/ip.ts'
 import { isOurBaseRule, MARTIAN_GUARD, type BaseRule } from './base-rules.ts'
-import { KUBE_FIREWALL } from './names.ts'
+import { KUBE_FIREWALL, KUBE_SERVICES } from './names.ts'
 import { serviceChains } from './service-chains.ts'
-import { SHARED_CHAINS, type SharedChain } from './shared-lines.ts'
+import { SHARED_CHAINS, type SharedChain, type SharedLines } from './shared-lines.ts'
 import {
   baseOf,
   cachedLines,
   chainsOf,
+  partsOf,
   sharedChain,
   type ChainKey,
   type FamilyRules,
@@ -43,12 +44,14 @@ export function diffPorts(family: Family, live: RenderedRules, want: RenderedRul
     const now = after === undefined ? new Map<string, string>() : serviceChains(after, want.context)
     for (const [chain, lines] of now) if (old.get(chain) !== lines) refill.set(`nat ${chain}`, lines)
     for (const chain of old.keys()) if (!now.has(chain)) drop.push(`nat ${chain}`)
-    const oldLines = before === undefined ? {} : cachedLines(before, live.context)
-    const newLines = after === undefined ? {} : cachedLines(after, want.context)
-    for (const shared of SHARED_CHAINS) if (oldLines[shared] !== newLines[shared]) dirty.add(shared)
+    const oldLines: SharedLines = before === undefined ? {} : cachedLines(before, live.context)
+    const newLines: SharedLines = after === undefined ? {} : cachedLines(after, want.context)
+    for (const shared of SHARED_CHAINS)
+      if (partsOf(shared).some((part) => oldLines[part] !== newLines[part])) dirty.add(shared)
   }
   for (const key of want.ports.keys()) touch(key)
   for (const key of live.ports.keys()) if (!want.ports.has(key)) touch(key)
+  if (live.clashes !== want.clashes) dirty.add(`nat ${KUBE_SERVICES}`)
   for (const shared of SHARED_CHAINS) if (dirty.has(shared)) refill.set(shared, sharedChain(want, shared))
   return { family, refill, drop, insert: [], remove: [] }
 }

@@ -1,13 +1,16 @@
 // The rules that no Service owns: heads and tails of the shared chains, masquerading, forwarding. Their
 // number does not depend on the number of Services.
 
+import { STEERED_MARK, STEERED_MATCH_MASK } from '../../model/steering-names.ts'
 import type { FamilyContext } from './context.ts'
 import {
+  KUBE_EXTERNAL_SERVICES,
   KUBE_FORWARD,
   KUBE_MARK_MASQ,
   KUBE_NODEPORTS,
   KUBE_POSTROUTING,
   KUBE_PROXY_CANARY,
+  KUBE_PROXY_FIREWALL,
   KUBE_SERVICES,
   type TableName,
 } from './names.ts'
@@ -39,9 +42,29 @@ export function fixedRules(context: FamilyContext): FixedRules {
   const steered = steeredInNat(context)
   return {
     chains,
-    heads: steered === undefined ? {} : { [`nat ${KUBE_SERVICES}`]: steered },
+    heads: {
+      ...(steered === undefined ? {} : { [`nat ${KUBE_SERVICES}`]: steered }),
+      [`filter ${KUBE_SERVICES}`]: passTranslated(KUBE_SERVICES, context),
+      [`filter ${KUBE_EXTERNAL_SERVICES}`]: passTranslated(KUBE_EXTERNAL_SERVICES, context),
+      [`filter ${KUBE_PROXY_FIREWALL}`]: passTranslated(KUBE_PROXY_FIREWALL, context),
+    },
     tails: { [`nat ${KUBE_SERVICES}`]: nodePorts(context) },
   }
+}
+
+/**
+ * What nat has sent to an endpoint is not refused, although the endpoint may have the very address of another Service,
+ * such as an external IP that is the node's. What dnat has sent to the proxy still has to meet the source ranges.
+ */
+function passTranslated(chain: string, { mechanism }: FamilyContext): string {
+  const proxys = mechanism === 'dnat' ? notMark(STEERED_MARK, STEERED_MATCH_MASK) : undefined
+  return lines(
+    rule(chain, {
+      comment: 'already on the way to an endpoint',
+      matches: [ctState('DNAT'), proxys],
+      target: '-j RETURN',
+    }),
+  )
 }
 
 /** Rows 60, 61: the mark is cleared right before, so that an encapsulated packet is not masqueraded again. */

@@ -3,6 +3,7 @@
 import { FAMILIES, type Family } from '../../model/ip.ts'
 import type { Plan } from '../../plan/plan.ts'
 import { familyContext, sameContext, type FamilyContext, type RenderSettings } from './context.ts'
+import { nodePortClashes } from './nodeport-clashes.ts'
 import type { FamilyRules, IptablesState } from './state.ts'
 import { steerSets, type SteerSets } from './steer-sets.ts'
 
@@ -19,7 +20,8 @@ export function createRenderer(settings: RenderSettings): (plan: Plan) => Iptabl
       const known = contexts.get(family)
       const context = known !== undefined && sameContext(known, fresh) ? known : fresh
       contexts.set(family, context)
-      families[family] = { kind: 'rendered', context, ports: familyPlan.ports }
+      const { ports } = familyPlan
+      families[family] = { kind: 'rendered', context, ports, clashes: nodePortClashes(ports, context) }
     }
     const sets = lastSets?.plan === plan ? lastSets.sets : steerSets(plan)
     lastSets = { plan, sets }

@@ -21,14 +21,19 @@ export const SHARED_CHAINS = [
 
 export type SharedChain = (typeof SHARED_CHAINS)[number]
 
+/** A part of a shared chain: NodePorts are refused after all addresses, because an address beats them (row 15). */
+export type SharedPart = SharedChain | typeof NODEPORT_REFUSALS
+
+export const NODEPORT_REFUSALS = `filter ${KUBE_EXTERNAL_SERVICES} NodePorts`
+
 /** Lines, each with its end. */
-export type SharedLines = Readonly<Partial<Record<SharedChain, string>>>
+export type SharedLines = Readonly<Partial<Record<SharedPart, string>>>
 
 export function sharedLines(port: ServicePortPlan, context: FamilyContext): SharedLines {
   const layout = serviceLayout(port, context)
-  const lines: Partial<Record<SharedChain, string>> = {}
-  const add = (shared: SharedChain, parts: RuleParts): void => {
-    const chain = shared.slice(shared.indexOf(' ') + 1)
+  const lines: Partial<Record<SharedPart, string>> = {}
+  const add = (shared: SharedPart, parts: RuleParts): void => {
+    const [, chain = ''] = shared.split(' ')
     lines[shared] = `${lines[shared] ?? ''}${rule(chain, { protocol: port.protocol, ...parts })}\n`
   }
   for (const frontend of port.frontends) {
@@ -47,7 +52,7 @@ export function sharedLines(port: ServicePortPlan, context: FamilyContext): Shar
   return lines
 }
 
-type Add = (shared: SharedChain, parts: RuleParts) => void
+type Add = (shared: SharedPart, parts: RuleParts) => void
 
 function clusterIp(frontend: Frontend, context: FamilyContext, layout: ServiceLayout, add: Add): void {
   const { ip, port, verdicts } = frontend
@@ -83,12 +88,16 @@ function external(frontend: Frontend, context: FamilyContext, layout: ServiceLay
     })
   for (const parts of refusals(frontend, context, layout))
     for (const destination of externalDestinations(frontend, context))
-      add(`filter ${KUBE_EXTERNAL_SERVICES}`, {
+      add(refusalsOf(frontend), {
         ...parts,
         ...destination,
         early: [destination.early, parts.early].filter((early) => early !== undefined).join(' '),
         port: frontend.port,
       })
+}
+
+function refusalsOf({ ip }: Frontend): SharedPart {
+  return ip === undefined ? NODEPORT_REFUSALS : `filter ${KUBE_EXTERNAL_SERVICES}`
 }
 
 /** How filter recognises packets to the frontend that nat did not change. */
@@ -140,7 +149,7 @@ function failClosed(frontend: Frontend, context: FamilyContext, layout: ServiceL
   if (frontend.ip !== undefined) add(`filter ${KUBE_SERVICES}`, { ...parts, destination: to(frontend.ip) })
   if (frontend.kind !== 'ClusterIP')
     for (const destination of externalDestinations(frontend, context))
-      add(`filter ${KUBE_EXTERNAL_SERVICES}`, { ...parts, ...destination })
+      add(refusalsOf(frontend), { ...parts, ...destination })
 }
 
 /**

@@ -9,9 +9,16 @@ import type { Mechanism } from '../steer/steering.ts'
 import { baseRules, type BaseRule } from './base-rules.ts'
 import type { FamilyContext } from './context.ts'
 import { fixedRules } from './fixed-rules.ts'
-import type { TableName } from './names.ts'
+import { KUBE_SERVICES, type TableName } from './names.ts'
 import { serviceChains } from './service-chains.ts'
-import { SHARED_CHAINS, sharedLines, type SharedChain, type SharedLines } from './shared-lines.ts'
+import {
+  NODEPORT_REFUSALS,
+  SHARED_CHAINS,
+  sharedLines,
+  type SharedChain,
+  type SharedLines,
+  type SharedPart,
+} from './shared-lines.ts'
 import type { SteerSets } from './steer-sets.ts'
 
 export interface IptablesState {
@@ -33,6 +40,8 @@ export interface RenderedRules {
   readonly kind: 'rendered'
   readonly context: FamilyContext
   readonly ports: ReadonlyMap<ServicePortKey, ServicePortPlan>
+  /** Lines of nat KUBE-SERVICES between those of the Services and the NodePorts; see nodeport-clashes.ts. */
+  readonly clashes: string
 }
 
 /** `nat KUBE-SERVICES`. */
@@ -71,12 +80,19 @@ export function* chainsOf(rules: FamilyRules): Generator<readonly [ChainKey, str
 export function sharedChain(rules: RenderedRules, shared: SharedChain): string {
   const { heads, tails } = fixedRules(rules.context)
   const parts = [heads[shared] ?? '']
-  for (const port of rules.ports.values()) {
-    const lines = cachedLines(port, rules.context)[shared]
-    if (lines !== undefined) parts.push(lines)
-  }
+  for (const part of partsOf(shared))
+    for (const port of rules.ports.values()) {
+      const lines = cachedLines(port, rules.context)[part]
+      if (lines !== undefined) parts.push(lines)
+    }
+  if (shared === `nat ${KUBE_SERVICES}`) parts.push(rules.clashes)
   parts.push(tails[shared] ?? '')
   return parts.join('')
+}
+
+/** In the order in which the chain has them. */
+export function partsOf(shared: SharedChain): readonly SharedPart[] {
+  return NODEPORT_REFUSALS.startsWith(`${shared} `) ? [shared, NODEPORT_REFUSALS] : [shared]
 }
 
 export function baseOf(rules: FamilyRules): readonly BaseRule[] {

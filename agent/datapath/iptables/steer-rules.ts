@@ -24,7 +24,7 @@ import {
   type TableName,
 } from './names.ts'
 import { ctState, DESTINATION_IS_LOCAL, dnatTo, hex, lines, mark, notMark, rule, setMark } from './rule.ts'
-import { unsteeredSet } from './steer-sets.ts'
+import { familyNodePortSet, unsteeredSet } from './steer-sets.ts'
 
 /** `table chain` to its lines; none with the mechanism off. */
 export function steerRules(context: FamilyContext): Map<`${TableName} ${string}`, string> {
@@ -127,7 +127,12 @@ function steerNew({ newChain, takeChain, looksForListener }: Path, context: Fami
     ...context.nodePortDestinations.map((destination) =>
       rule(newChain, {
         destination,
-        matches: [DESTINATION_IS_LOCAL, `-m set --match-set ${LIVE_NODEPORT_SET} dst`, listener],
+        matches: [
+          DESTINATION_IS_LOCAL,
+          `-m set --match-set ${familyNodePortSet(context.family)} dst`,
+          `-m set --match-set ${LIVE_NODEPORT_SET} dst`,
+          listener,
+        ],
         target: `-j ${takeChain}`,
       }),
     ),

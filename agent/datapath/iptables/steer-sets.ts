@@ -22,6 +22,9 @@ import { kernelIp } from './rule.ts'
 /** Addresses of other Services whose port is the number of a steered NodePort: the NodePort must not take them. */
 const UNSTEERED_SET_V4 = 'SHUNT-OTHER-4'
 const UNSTEERED_SET_V6 = 'SHUNT-OTHER-6'
+/** The NodePorts that are steered in one family: the proxy's heartbeat knows only those of both together. */
+const FAMILY_NODEPORT_SET_V4 = 'SHUNT-NODE-4'
+const FAMILY_NODEPORT_SET_V6 = 'SHUNT-NODE-6'
 
 const HASH_SIZE = 'hashsize 1024 maxelem 262144'
 
@@ -32,6 +35,8 @@ export const SET_TYPES: ReadonlyMap<string, string> = new Map([
   [UNSTEERED_SET_V4, `hash:ip,port family inet ${HASH_SIZE}`],
   [UNSTEERED_SET_V6, `hash:ip,port family inet6 ${HASH_SIZE}`],
   [STEER_NODEPORT_SET, 'bitmap:port range 0-65535'],
+  [FAMILY_NODEPORT_SET_V4, 'bitmap:port range 0-65535'],
+  [FAMILY_NODEPORT_SET_V6, 'bitmap:port range 0-65535'],
   [LIVE_SET, `list:set size 8 timeout ${HEARTBEAT_TIMEOUT_S}`],
   [LIVE_NODEPORT_SET, `list:set size 8 timeout ${HEARTBEAT_TIMEOUT_S}`],
 ])
@@ -41,6 +46,10 @@ export const LIVE_SETS: ReadonlySet<string> = new Set([LIVE_SET, LIVE_NODEPORT_S
 
 export function unsteeredSet(family: Family): string {
   return family === 'IPv4' ? UNSTEERED_SET_V4 : UNSTEERED_SET_V6
+}
+
+export function familyNodePortSet(family: Family): string {
+  return family === 'IPv4' ? FAMILY_NODEPORT_SET_V4 : FAMILY_NODEPORT_SET_V6
 }
 
 export function steerSet(family: Family): string {
@@ -72,8 +81,10 @@ export function steerSets(plan: Plan): SteerSets {
     for (const { frontends } of family.ports.values())
       for (const { ip, port, steered } of frontends) {
         if (!steered) continue
-        if (ip === undefined) add(STEER_NODEPORT_SET, String(port))
-        else add(steerSet(familyOf(ip)), tcpMember(ip, port))
+        if (ip === undefined) {
+          add(STEER_NODEPORT_SET, String(port))
+          add(familyNodePortSet(family.family), String(port))
+        } else add(steerSet(familyOf(ip)), tcpMember(ip, port))
         if (mechanism !== 'sk_lookup') continue
         for (const key of ip === undefined ? nodeIps : [ip])
           keys.set(`${key ?? ''} ${port}`, { ip: key, port })
