@@ -112,6 +112,20 @@ test('row 45: another zone rebuilds; another taint does not', (t) => {
   t.is(seen(aNode({ taints: ['ToBeDeletedByClusterAutoscaler'] })), '10.244.1.5')
 })
 
+test('row 25: another address of the node rebuilds the source filters', (t) => {
+  const guarded = aService({
+    type: 'LoadBalancer',
+    loadBalancer: ['198.51.100.1'],
+    sourceRanges: ['192.168.0.0/24'],
+  })
+  const snapshot = aSnapshot({ services: [guarded], slices: [webSlice], node: aNode({ addresses: [] }) })
+  const plan = buildPlan(snapshot, someOptions())
+  const after = buildPlan({ ...snapshot, node: aNode() }, someOptions(), { snapshot, plan })
+  const selfIps = (of: Plan): number | undefined => port(of, WEB)?.frontends[1]?.sources?.selfIps.length
+  t.is(selfIps(plan), 0)
+  t.is(selfIps(after), 1)
+})
+
 test('a ServiceCIDR changes the family’s facts and no Service port', (t) => {
   const { before, after } = step(() => ({ serviceCidrs: [] }))
   t.deepEqual(after.families.IPv4?.serviceCidrs, [])

@@ -508,6 +508,13 @@ const ROWS: readonly Row[] = [
     want: same('L R masq'),
   },
   {
+    rows: '57',
+    it: 'masquerades everybody with masqueradeAll, also when Pods cannot be told',
+    options: { ...NO_DETECTOR, masqueradeAll: true },
+    to: CLUSTER_IP,
+    want: same('L R masq'),
+  },
+  {
     rows: '57, 58',
     it: 'does not let masqueradeAll touch what keeps its source under Local',
     service: LOCAL,
