@@ -1,0 +1,36 @@
+import test from 'ava'
+import { argumentsFor } from '#agent/config/arguments.ts'
+import { faultHook, parseFault } from '#agent/config/fault.ts'
+
+test('a fault strikes once, at its step, the Nth time', (t) => {
+  let struck = 0
+  const hook = faultHook(parseFault('after:commit:2'), 'after', () => (struck += 1))
+  const before = faultHook(parseFault('after:commit:2'), 'before', () => t.fail())
+  for (const step of ['plan', 'commit', 'plan', 'commit', 'commit']) {
+    hook(step)
+    before(step)
+  }
+  t.is(struck, 1)
+})
+
+for (const text of ['', 'now', 'after:', 'after:x:0', 'after:x:y', 'during:plan'])
+  test(`"${text}" is no fault`, (t) => t.is(parseFault(text), undefined))
+
+test('flags go back to a command line, each to the child that it concerns', (t) => {
+  const flags = {
+    config: '/c',
+    manifests: '/m',
+    proxyPort: '1',
+    masqueradeAll: true,
+    fault: 'after:plan',
+    other: 1,
+  }
+  t.deepEqual(argumentsFor('agent', flags), [
+    'agent',
+    '--config=/c',
+    '--manifests=/m',
+    '--masquerade-all=true',
+    '--proxy-port=1',
+  ])
+  t.deepEqual(argumentsFor('proxy', flags), ['proxy', '--config=/c', '--proxy-port=1'])
+})
