@@ -102,7 +102,7 @@ class PlainReader {
         list.push(this.#map(inner, level + 1))
       } else {
         this.#at++
-        list.push(this.#scalar(content, indent))
+        list.push(this.#value(content))
       }
     }
     return list
@@ -123,7 +123,7 @@ class PlainReader {
       this.#at++
       this.#note(map, key, line)
       const rest = found?.[2] ?? ''
-      map[key] = rest === '' ? this.#nested(indent, level) : this.#scalar(rest, indent)
+      map[key] = rest === '' ? this.#nested(indent, level) : this.#value(rest)
     }
     return map
   }
@@ -136,13 +136,7 @@ class PlainReader {
     return isItem(next) ? this.#list(indent, level + 1) : null
   }
 
-  #scalar(text: string, indent: number): unknown {
-    const next = this.#lines[this.#at]
-    // A deeper line would continue the text.
-    if (next !== undefined && next.indent > indent) return this.#doubt()
-    return this.#value(text)
-  }
-
+  /** One line of text; were it continued, the deeper line would fit no map or list, and leave the reader unsure. */
   #value(text: string): unknown {
     if (/^"[^"\\]*"$/.test(text) || /^'[^']*'$/.test(text)) return text.slice(1, -1)
     if (text === '[]') return []
