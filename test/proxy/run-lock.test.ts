@@ -1,0 +1,20 @@
+import test from 'ava'
+import { mkdtemp, rm, symlink } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { takeRunLock } from '#agent/proxy/run-lock.ts'
+
+test('one holder for a folder, by whatever name; another folder is free; a release frees it', async (t) => {
+  const dir = await mkdtemp(join(tmpdir(), 'shunt-lock-'))
+  const other = await mkdtemp(join(tmpdir(), 'shunt-lock-'))
+  t.teardown(() => Promise.all([dir, other].map((each) => rm(each, { recursive: true, force: true }))))
+  const alias = join(other, 'alias')
+  await symlink(dir, alias)
+  const lock = await takeRunLock(dir)
+  await t.throwsAsync(takeRunLock(alias), { message: /another proxy uses the run folder/ })
+  const second = await takeRunLock(other)
+  second.release()
+  lock.release()
+  const again = await takeRunLock(alias)
+  again.release()
+})
