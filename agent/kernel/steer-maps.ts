@@ -1,6 +1,6 @@
 // The pinned BPF maps of the steering program, which agent and proxy share. Shapes as in native/bpf/maps.h.
 
-import { readFileSync, statSync } from 'node:fs'
+import { existsSync, readFileSync, statSync } from 'node:fs'
 import path from 'node:path'
 
 import { familyOf, ipBytes, ipFromBytes, type Family, type Ip } from '../model/ip.ts'
@@ -28,20 +28,26 @@ export interface SteerMaps {
   readonly counters: Fd
 }
 
-/** Runs with the maps open, making and pinning them where they are not yet, and closes them. */
+/**
+ * Runs with the maps open, making and pinning them where they are not yet, and closes them. `fresh`: some map is new, so
+ * that a program that is attached already does not know it.
+ */
 export function withSteerMaps<T>(
   native: { readonly bpf: NativeBpf; closeFd(fd: Fd): void },
   pinDir: string,
-  use: (maps: SteerMaps) => T,
+  use: (maps: SteerMaps, fresh: boolean) => T,
 ): T {
   ensurePinFolder(native.bpf, pinDir)
-  return closeAll(native, (own) =>
-    use({
-      frontends: own(native.bpf.openMap(spec(pinDir, 'steer_frontends'))),
-      listeners: own(native.bpf.openMap(spec(pinDir, 'steer_listeners'))),
-      counters: own(native.bpf.openMap(spec(pinDir, 'steer_counters'))),
-    }),
-  )
+  const fresh = !Object.keys(SHAPES).every((name) => existsSync(path.join(pinDir, name)))
+  return closeAll(native, (own) => {
+    const open = (name: keyof typeof SHAPES): Fd => own(native.bpf.openMap(spec(pinDir, name)))
+    const maps = {
+      frontends: open('steer_frontends'),
+      listeners: open('steer_listeners'),
+      counters: open('steer_counters'),
+    }
+    return use(maps, fresh)
+  })
 }
 
 /** Loads the program onto the maps and attaches it to this network namespace, or replaces the program there. */

@@ -66,13 +66,14 @@ function enterSocketMap(
   if (!transparent)
     return { kind: 'off', because: 'the listeners cannot be transparent without CAP_NET_ADMIN' }
   try {
-    withSteerMaps(native, options.pinDir, (maps) => {
+    withSteerMaps(native, options.pinDir, (maps, fresh) => {
       for (const family of FAMILIES) {
         const fd = fds[family]
         if (fd !== undefined) native.bpf.sockMapUpdate(maps.listeners, LISTENER_SLOT[family], fd)
       }
       // After the listeners, so that the program never runs without one.
-      if (!isSteeringAttached(native.bpf, options.pinDir)) attachSteering(native.bpf, options.pinDir, maps)
+      if (fresh || !isSteeringAttached(native.bpf, options.pinDir))
+        attachSteering(native.bpf, options.pinDir, maps)
     })
     return { kind: 'attached' }
   } catch (error) {

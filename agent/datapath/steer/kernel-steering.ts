@@ -49,9 +49,10 @@ export function kernelSteering(native: Native, { pinDir }: { readonly pinDir: st
           removePinFolder(native.bpf, pinDir)
           return
         }
-        withSteerMaps(native, pinDir, (maps) => {
+        withSteerMaps(native, pinDir, (maps, fresh) => {
           for (const key of SELFTEST_KEYS) native.bpf.mapUpdate(maps.frontends, encodeSteerKey(key), PRESENT)
-          if (!renewed || !isSteeringAttached(native.bpf, pinDir)) attachSteering(native.bpf, pinDir, maps)
+          if (fresh || !renewed || !isSteeringAttached(native.bpf, pinDir))
+            attachSteering(native.bpf, pinDir, maps)
         })
         renewed = true
         routes.ensureMarked(families)

@@ -1,5 +1,5 @@
 // Stands for the proxy: its listeners, its heartbeat, and an answer that tells the original destination as the lab's
-// peers expect answers (`name source`). Arguments: pin folder. Says `ready <json>` once it serves.
+// peers expect answers (`name source`). Arguments: pin folder, mechanism. Says `ready <json>` once it serves.
 
 import net from 'node:net'
 
@@ -10,12 +10,17 @@ import { openSteerListeners, selfTestAnswer } from '#agent/kernel/steer-socket.t
 import { hostPort } from '#agent/model/ip.ts'
 import { HEARTBEAT_INTERVAL_MS, PROXY_PORT, PROXY_UID, SELFTEST_PORT } from '#agent/model/steering-names.ts'
 
-const [, , pinDir = ''] = process.argv
+const [, , pinDir = '', mechanism = 'sk_lookup'] = process.argv
 const load = loadNative()
 if (load.kind === 'absent') throw new Error(load.because)
 const { native } = load
 
-const listeners = openSteerListeners(native, { pinDir, port: PROXY_PORT, backlog: 511 })
+const listeners = openSteerListeners(native, {
+  pinDir,
+  port: PROXY_PORT,
+  backlog: 511,
+  skLookup: mechanism === 'sk_lookup',
+})
 const heartbeat = openHeartbeat(native)
 native.dropPrivileges({
   uid: PROXY_UID,

@@ -1,5 +1,5 @@
 // The rules of agent/datapath/steer/README.md written by hand, with one ClusterIP and one NodePort, so that these
-// tests do not depend on any datapath's renderer.
+// tests do not depend on any datapath's renderer. The proxy's own addresses are given for the DNAT mechanism only.
 
 import type { Lab } from '../../support/lab/lab.ts'
 
@@ -7,6 +7,11 @@ export type Variant = 'nft' | 'legacy'
 
 export const VIP = { IPv4: '10.96.0.10', IPv6: 'fd96::10' } as const
 export const NODE_PORT = 30080
+
+export interface Addresses {
+  readonly IPv4: string
+  readonly IPv6: string
+}
 
 const SETS = `create SHUNT-STEER-4 hash:ip,port family inet
 create SHUNT-STEER-6 hash:ip,port family inet6
@@ -25,24 +30,32 @@ export async function installRules(
   lab: Lab,
   node: string,
   variant: Variant,
-  endpoint: { readonly IPv4: string; readonly IPv6: string },
+  endpoint: Addresses,
+  proxy?: Addresses,
 ): Promise<void> {
   await lab.exec(node, ['/usr/sbin/ipset', 'restore'], { input: SETS })
-  for (const [program, vip, target] of [
-    ['iptables', VIP.IPv4, endpoint.IPv4],
-    ['ip6tables', VIP.IPv6, `[${endpoint.IPv6}]`],
+  for (const [program, vip, target, dnat] of [
+    ['iptables', VIP.IPv4, endpoint.IPv4, proxy && `${proxy.IPv4}:15001`],
+    ['ip6tables', VIP.IPv6, `[${endpoint.IPv6}]`, proxy && `[${proxy.IPv6}]:15001`],
   ] as const) {
     await lab.exec(node, [`/usr/sbin/${program}-${variant}-restore`, '--noflush'], {
-      input: rules(program, vip, `${target}:8080`),
+      input: rules(program, vip, `${target}:8080`, dnat),
     })
   }
 }
 
-function rules(program: 'iptables' | 'ip6tables', vip: string, endpoint: string): string {
+function rules(
+  program: 'iptables' | 'ip6tables',
+  vip: string,
+  endpoint: string,
+  proxy: string | undefined,
+): string {
   const steered = '--mark 0x532000/0xff2000'
   const first =
     '-p tcp --syn -m conntrack --ctstate NEW ! --ctstatus CONFIRMED -m mark ! --mark 0x531000/0xff3000'
-  const listener = '-m socket --transparent --nowildcard'
+  const listener = proxy === undefined ? '-m socket --transparent --nowildcard' : ''
+  const firstPackets = `-A SHUNT-INPUT -p tcp --syn ${listener} -j ACCEPT
+-A SHUNT-INPUT -p tcp --syn -j REJECT --reject-with tcp-reset`
   const chain = (name: string, take: string, mark: string, match: string): string => `
 -A ${name} -m connmark --mark 0x532000/0xff3000 -m conntrack --ctdir ORIGINAL -j MARK --set-xmark ${mark}/0xff3000
 -A ${name} -m mark ${steered} -j RETURN
@@ -66,7 +79,7 @@ COMMIT
 -A PREROUTING -j KUBE-SERVICES
 -A OUTPUT -j KUBE-SERVICES
 -A POSTROUTING -m mark --mark 0x4000/0x4000 -j MASQUERADE
--A KUBE-SERVICES -m mark ${steered} -j RETURN
+-A KUBE-SERVICES -p tcp -m mark ${steered} -j ${proxy === undefined ? 'RETURN' : `DNAT --to-destination ${proxy}`}
 -A KUBE-SERVICES -d ${vip} -p tcp --dport 80 -j DNAT --to-destination ${endpoint}
 -A KUBE-SERVICES -d ${vip} -p tcp --dport 81 -j DNAT --to-destination ${endpoint}
 -A KUBE-SERVICES -p tcp --dport ${NODE_PORT} -m addrtype --dst-type LOCAL -j MARK --set-xmark 0x4000/0x4000
@@ -76,9 +89,9 @@ COMMIT
 :SHUNT-INPUT - [0:0]
 -A INPUT -m mark ${steered} -j SHUNT-INPUT
 -A INPUT -d ${selfTest} -p tcp -m mark ! ${steered} -j DROP
--A SHUNT-INPUT -p tcp --syn ${listener} -j ACCEPT
--A SHUNT-INPUT -p tcp --syn -j REJECT --reject-with tcp-reset
+${proxy === undefined ? firstPackets : ''}
 -A SHUNT-INPUT -j ACCEPT
+-A INPUT -p tcp --dport 15001 -m mark ! ${steered} -j REJECT --reject-with tcp-reset
 COMMIT
 `
 }

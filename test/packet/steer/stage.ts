@@ -47,23 +47,28 @@ export const KEYS = [
   { ip: undefined, port: NODE_PORT },
 ] as const
 
-export async function createStage(shape: 'routed' | 'bridged', variant: Variant): Promise<Stage> {
+export async function createStage(
+  shape: 'routed' | 'bridged',
+  variant: Variant,
+  mechanism: 'sk_lookup' | 'dnat' = 'sk_lookup',
+): Promise<Stage> {
   const topology = shape === 'routed' ? ROUTED : MINIKUBE
   const lab = await createLab(topology)
   try {
-    return await furnish(lab, variant)
+    return await furnish(lab, variant, mechanism)
   } catch (error) {
     await lab.close()
     throw error
   }
 }
 
-async function furnish(lab: Lab, variant: Variant): Promise<Stage> {
+async function furnish(lab: Lab, variant: Variant, mechanism: 'sk_lookup' | 'dnat'): Promise<Stage> {
   const node = lab.topology.nodes[0]
   const [endpoint, client] = node?.pods ?? []
   if (node === undefined || endpoint === undefined || client === undefined)
     throw new Error('the topology is too small')
-  await installRules(lab, node.name, variant, { IPv4: endpoint.ipv4, IPv6: endpoint.ipv6 })
+  const proxy = mechanism === 'dnat' ? { IPv4: node.lanIpv4, IPv6: node.lanIpv6 } : undefined
+  await installRules(lab, node.name, variant, { IPv4: endpoint.ipv4, IPv6: endpoint.ipv6 }, proxy)
   const server = await lab.peer(endpoint.name)
   await server.listen(endpoint.ipv4, 8080, { name: 'kernel' })
   await server.listen(endpoint.ipv6, 8080, { name: 'kernel' })
@@ -76,7 +81,7 @@ async function furnish(lab: Lab, variant: Variant): Promise<Stage> {
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
   })
   const agent = remote(agentProcess)
-  await agent({ op: 'prepare', mechanism: 'sk_lookup' })
+  await agent({ op: 'prepare', mechanism })
   await agent({ op: 'add', keys: KEYS as unknown as Extract<Request, { op: 'add' }>['keys'] })
 
   const pod = (name: string, from: string, source: string, to: string, port = 80): Flow => ({
@@ -106,7 +111,7 @@ async function furnish(lab: Lab, variant: Variant): Promise<Stage> {
       pod('the node to the NodePort on 127.0.0.1', node.name, '127.0.0.1', '127.0.0.1', NODE_PORT),
       pod('the node to the NodePort on ::1', node.name, '::1', '::1', NODE_PORT),
     ],
-    startProxy: () => startProxy(lab, node.name, pinDir),
+    startProxy: () => startProxy(lab, node.name, pinDir, mechanism),
     connect: async (flow, timeoutMs = 1500) => {
       const peer = await lab.peer(flow.from)
       const [seen] = await peer.connect(flow.to, flow.port, { timeoutMs })
@@ -117,10 +122,10 @@ async function furnish(lab: Lab, variant: Variant): Promise<Stage> {
 
 const BRIDGED = ['net.bridge.bridge-nf-call-iptables=1', 'net.bridge.bridge-nf-call-ip6tables=1']
 const PROXY_MAIN = fileURLToPath(new URL('./proxy-main.ts', import.meta.url))
-const AGENT_MAIN = fileURLToPath(new URL('./agent-main.ts', import.meta.url))
+export const AGENT_MAIN = fileURLToPath(new URL('./agent-main.ts', import.meta.url))
 
-async function startProxy(lab: Lab, node: string, pinDir: string): Promise<Proxy> {
-  const child = lab.spawn(node, [process.execPath, PROXY_MAIN, pinDir], {
+async function startProxy(lab: Lab, node: string, pinDir: string, mechanism: string): Promise<Proxy> {
+  const child = lab.spawn(node, [process.execPath, PROXY_MAIN, pinDir, mechanism], {
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   const exit = once(child, 'exit')
@@ -139,20 +144,22 @@ async function startProxy(lab: Lab, node: string, pinDir: string): Promise<Proxy
 }
 
 /** Calls over IPC. */
-function remote(child: ChildProcess): <T>(request: Request) => Promise<T> {
+export function remote(child: ChildProcess): <T>(request: Request) => Promise<T> {
+  const waiting = new Map<number, { resolve: (value: never) => void; reject: (error: Error) => void }>()
   let last = 0
+  child.on('message', (message) => {
+    const { id, value, error } = message as { id: number; value?: never; error?: string }
+    if (error === undefined) waiting.get(id)?.resolve(value as never)
+    else waiting.get(id)?.reject(new Error(error))
+    waiting.delete(id)
+  })
+  child.once('exit', (code) => {
+    for (const { reject } of waiting.values()) reject(new Error(`the agent's stand-in ended with ${code}`))
+  })
   return (request) =>
     new Promise((resolve, reject) => {
       const id = ++last
-      const listen = (message: unknown): void => {
-        const reply = message as { id: number; value?: never; error?: string }
-        if (reply.id !== id) return
-        child.off('message', listen)
-        if (reply.error === undefined) resolve(reply.value as never)
-        else reject(new Error(reply.error))
-      }
-      child.on('message', listen)
-      child.once('exit', (code) => reject(new Error(`the agent's stand-in ended with ${code}`)))
+      waiting.set(id, { resolve, reject })
       child.send({ id, request })
     })
 }
