@@ -24,6 +24,9 @@ export interface ConnectionRow {
   readonly attempts: readonly string[]
 }
 
+/** Conntrack remembers connections for minutes after they ended. */
+const OVER = new Set(['TIME_WAIT', 'CLOSE', 'LAST_ACK'])
+
 /**
  * Conntrack's connections to addresses of the plan. Steered ones are left out: the proxy tells more of them, and what
  * it opens itself goes to endpoints, not to Service addresses.
@@ -32,10 +35,12 @@ export function kernelRows(
   connections: readonly KernelConnection[],
   plan: Plan,
   localAddresses: ReadonlySet<Ip>,
+  withEnded = false,
 ): readonly ConnectionRow[] {
   const index = frontendIndex(plan)
   return connections.flatMap((connection) => {
     if ((connection.mark & STEER_MARK_MASK) >>> 0 === STEERED_MARK) return []
+    if (!withEnded && OVER.has(connection.state)) return []
     const { destination, protocol } = connection
     const port =
       index.get(frontendName(destination.ip, destination.port, protocol)) ??

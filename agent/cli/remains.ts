@@ -1,8 +1,9 @@
 // What an agent left on this node, found by looking, each with a way to take it away. The order is that of removal:
 // what points at others goes first.
 
-import { existsSync } from 'node:fs'
-import { rm } from 'node:fs/promises'
+import { existsSync, readdirSync } from 'node:fs'
+import { rm, rmdir } from 'node:fs/promises'
+import { join } from 'node:path'
 import type { Paths } from '../config/paths.ts'
 import type { Datapath } from '../datapath/datapath.ts'
 import type { SteeringKernel } from '../datapath/steer/steering.ts'
@@ -41,9 +42,19 @@ async function steeringObjects({ steering, paths }: RemainsParts): Promise<reado
 
 function files(paths: Paths): readonly Remain[] {
   const sockets = [paths.agentSocket, paths.proxySocket, paths.viewSocket, `${paths.runDir}/proxy.lock`]
-  return [...sockets, paths.stateDir]
-    .filter((path) => existsSync(path))
-    .map((path) => ({ what: path, remove: () => rm(path, { recursive: true, force: true }) }))
+  const ours = [...sockets, paths.stateDir].filter((path) => existsSync(path))
+  const remains = ours.map((path) => ({
+    what: path,
+    remove: () => rm(path, { recursive: true, force: true }),
+  }))
+  return existsSync(paths.runDir) && isOnlyOf(paths.runDir, [...ours, paths.pinDir])
+    ? [...remains, { what: paths.runDir, remove: () => rmdir(paths.runDir) }]
+    : remains
+}
+
+/** What somebody else put into the folder keeps the folder. */
+function isOnlyOf(folder: string, ours: readonly string[]): boolean {
+  return readdirSync(folder).every((name) => ours.includes(join(folder, name)))
 }
 
 /** The modes of kube-proxy that are not iptables, whose chains are ours by name. */
