@@ -14,6 +14,9 @@ export interface Teller {
   failures(): readonly string[]
 }
 
+/** Of the output of one command. */
+const MOST_LINES = 30
+
 type Style = Parameters<typeof styleText>[0]
 
 /** @param write takes whole lines without the line end */
@@ -30,7 +33,9 @@ export function createTeller(write: (line: string) => void): Teller {
     say: (text) => write(`  ${text}`),
     command: (place, line, output) => {
       write(`  ${paint('cyan', `${place}$`)} ${line}`)
-      for (const printed of output.trimEnd().split('\n')) write(paint('dim', `    ${printed}`))
+      const lines = output.trimEnd() === '' ? [] : output.trimEnd().split('\n')
+      for (const printed of lines.slice(0, MOST_LINES)) write(paint('dim', `    ${printed}`))
+      if (lines.length > MOST_LINES) write(paint('dim', `    … and ${lines.length - MOST_LINES} more lines`))
     },
     check: (claim, holds, evidence = '') => {
       if (!holds) failed.push(claim)

@@ -47,7 +47,7 @@ export async function steer(world: World): Promise<void> {
     connections.code === 0 && connections.stdout.includes('hello-minikube'),
   )
   await Promise.all([before.drop(), open.drop()])
-  await trace(world, ['steered', '172.17.0.5:8080', '172.17.0.7:8080'])
+  await trace(world, ['steered', 'hands it to the proxy'])
 }
 
 /** Edits the Service as an operator would. */
