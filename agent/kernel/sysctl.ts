@@ -1,66 +1,69 @@
-// Kernel settings under /proc/sys, by their dotted names.
+// Kernel settings under /proc/sys, of the network namespace that this process is in. A setting that already has its
+// value is never written: in containers and in network namespaces other than the first many are read-only.
 
 import { readFileSync, writeFileSync } from 'node:fs'
+
 import { messageOf, ShuntError } from '../model/errors.ts'
 import type { Log } from '../model/log.ts'
 
-/** undefined: the kernel does not have it (a module is not loaded, or it is not of this network namespace). */
-export function readSysctl(name: string): string | undefined {
+export interface SysctlSetting {
+  /** `net.ipv4.ip_forward`. */
+  readonly name: string
+  readonly value: number
+  /** A greater value is as good and stays. */
+  readonly onlyRaise: boolean
+  /** Something of ours does not work without it; otherwise it is only better to have it. */
+  readonly required: boolean
+}
+
+const ROOT = '/proc/sys'
+
+/**
+ * Sets what is not as wanted. What cannot be set is logged and returned as a sentence, never thrown: the host may be
+ * configured by somebody else, and all that does not need the setting still works.
+ */
+export function applySysctls(settings: readonly SysctlSetting[], log: Log, root = ROOT): readonly string[] {
+  const setbacks: string[] = []
+  for (const setting of settings) {
+    const { name, value, required } = setting
+    const now = readSysctl(name, root)
+    if (now !== undefined && isMet(setting, Number(now))) continue
+    try {
+      writeSysctl(name, value, root)
+      log.info({ sysctl: name, from: now, to: value }, 'kernel setting changed')
+    } catch (error) {
+      const message = `${messageOf(error)} (it is ${now ?? 'not known to this kernel'})`
+      if (required) setbacks.push(message)
+      log.warn({ sysctl: name, is: now, wanted: value }, message)
+    }
+  }
+  return setbacks
+}
+
+/** Without the line's end; undefined: this kernel does not have it, or does not show it. */
+export function readSysctl(name: string, root = ROOT): string | undefined {
   try {
-    return readFileSync(pathOf(name), 'utf8').trim()
+    return readFileSync(pathOf(name, root), 'utf8').trimEnd()
   } catch {
     return undefined
   }
 }
 
-/** Writes unless it has the value already. Throws SYSCTL_FAILED; NOT_PERMITTED if the kernel does not let us. */
-export function writeSysctl(name: string, value: string): void {
-  if (readSysctl(name) === value) return
+/** Throws a ShuntError SYSCTL_FAILED. */
+export function writeSysctl(name: string, value: number | string, root = ROOT): void {
   try {
-    writeFileSync(pathOf(name), value)
+    // No O_CREAT: a name that the kernel does not have is an error, also where the root is a folder of a test.
+    writeFileSync(pathOf(name, root), String(value), { flag: 'r+' })
   } catch (cause) {
-    const { code } = cause as NodeJS.ErrnoException
-    const refused = code === 'EACCES' || code === 'EPERM' || code === 'EROFS'
-    throw new ShuntError(
-      refused ? 'NOT_PERMITTED' : 'SYSCTL_FAILED',
-      `set ${name} to ${value}: ${messageOf(cause)}`,
-      {
-        cause,
-      },
-    )
+    throw new ShuntError('SYSCTL_FAILED', `sysctl ${name}=${value} failed: ${messageOf(cause)}`, { cause })
   }
 }
 
-function pathOf(name: string): string {
-  return `/proc/sys/${name.replaceAll('.', '/')}`
+function isMet({ value, onlyRaise }: SysctlSetting, now: number): boolean {
+  return onlyRaise ? now >= value : now === value
 }
 
-export interface SysctlSetting {
-  readonly name: string
-  readonly value: number
-  /** Never lowered: others of the node may have wanted more. */
-  readonly onlyRaise: boolean
-  /** False for what belongs to the host and cannot be set from a network namespace of its own. */
-  readonly required: boolean
-}
-
-/** Writes them all; answers a sentence for each that is required and could not be set. */
-export function applySysctls(settings: readonly SysctlSetting[], log: Log): readonly string[] {
-  const setbacks: string[] = []
-  for (const { name, value, onlyRaise, required } of settings) {
-    const current = readSysctl(name)
-    if (current === undefined) {
-      log.info({ name, value }, 'the kernel does not have this setting here; it is left out')
-      continue
-    }
-    if (onlyRaise && Number(current) >= value) continue
-    try {
-      writeSysctl(name, String(value))
-      if (Number(current) !== value) log.info({ name, from: current, to: value }, 'set')
-    } catch (error) {
-      log.warn({ error, name, value }, 'a kernel setting could not be written')
-      if (required) setbacks.push(messageOf(error))
-    }
-  }
-  return setbacks
+/** Interface names may have dots; sysctl(8) writes them as slashes then, and so do we. */
+function pathOf(name: string, root: string): string {
+  return `${root}/${name.replaceAll(/[./]/g, (separator) => (separator === '.' ? '/' : '.'))}`
 }
