@@ -67,7 +67,7 @@ export class Folder {
       if (state !== undefined) pass.file(file, state)
     }
     this.#held = pass.finish()
-    this.#problems = pass.problems
+    this.#problems = pass.toldProblems()
   }
 
   /** By `Kind namespace/name`. */
@@ -89,13 +89,15 @@ export class Folder {
 
 /** One walk over all files in order. */
 class Pass {
-  readonly problems: Problem[] = []
+  readonly #problems: Problem[] = []
   readonly #before: ReadonlyMap<string, Held>
   readonly #now = new Map<string, Held>()
   /** Where the documents of the objects stand, for those that come a second time. */
   readonly #places = new Map<string, string>()
   /** Files with a document that may be any of their former objects. */
   readonly #doubtful = new Set<string>()
+  /** Objects in force by a former version, by what tells of them: `file` alone, or `file` and object. */
+  readonly #stale = new Map<string, number>()
 
   constructor(before: ReadonlyMap<string, Held>) {
     this.#before = before
@@ -103,7 +105,7 @@ class Pass {
 
   file(file: string, state: FileState): void {
     if (state.unreadable !== undefined) {
-      this.problems.push(state.unreadable)
+      this.#problems.push(state.unreadable)
       this.#doubtful.add(file)
     }
     for (const document of state.documents) {
@@ -119,9 +121,28 @@ class Pass {
 
   finish(): ReadonlyMap<string, Held> {
     for (const [key, held] of this.#before) {
-      if (!this.#now.has(key) && this.#doubtful.has(held.file)) this.#now.set(key, held)
+      if (this.#now.has(key) || !this.#doubtful.has(held.file)) continue
+      this.#now.set(key, held)
+      this.#stale.set(held.file, (this.#stale.get(held.file) ?? 0) + 1)
     }
     return this.#now
+  }
+
+  /** To be called after {@link finish}: the first error of an object, or of a file, tells what stays in force. */
+  toldProblems(): readonly Problem[] {
+    return this.#problems.map((problem) => {
+      const { file = '', object, severity, code } = problem
+      if (severity !== 'error' || code === 'OBJECT_DUPLICATE') return problem
+      const subject = object === '' ? file : `${file} ${object}`
+      const stale = this.#stale.get(subject)
+      if (stale === undefined) return problem
+      this.#stale.delete(subject)
+      const what =
+        object === ''
+          ? `in force as before: ${stale} of the file's objects`
+          : 'the object stays in force as before'
+      return { ...problem, message: `${problem.message}; ${what}` }
+    })
   }
 
   #take(
@@ -134,7 +155,7 @@ class Pass {
   ): void {
     const first = this.#places.get(key)
     if (first !== undefined) {
-      this.problems.push({
+      this.#problems.push({
         code: 'OBJECT_DUPLICATE',
         severity: 'error',
         message: `the same object is already described at ${first}, which is used; expected one document for each object`,
@@ -148,13 +169,14 @@ class Pass {
     const held = good ? { object, file } : this.#before.get(key)
     // A bad document without a former version leaves the name to a later good one.
     if (held === undefined) return
+    if (!good) this.#stale.set(`${file} ${key}`, 1)
     this.#places.set(key, place)
     this.#now.set(key, { object: held.object, file })
   }
 
   #report(file: string, document: FileDocument): void {
     for (const problem of document.problems) {
-      this.problems.push({ ...problem, file, line: document.line + (problem.line ?? 1) - 1 })
+      this.#problems.push({ ...problem, file, line: document.line + (problem.line ?? 1) - 1 })
     }
   }
 }

@@ -145,6 +145,7 @@ test('a document that becomes bad leaves its last good version in force, and a g
     field: 'spec.ports[0].port',
     file: join(dir, 'web.yaml'),
     line: 11,
+    message: 'expected a whole number from 1 to 65535, found "eighty"; the object stays in force as before',
   })
   t.is(source.snapshot().services.get(WEB), before.services.get(WEB))
   t.is(source.snapshot().slices.get(WEB)?.[0]?.endpoints[0]?.ip.toString(), '10.244.1.6')
@@ -162,6 +163,7 @@ test('a file that cannot be parsed leaves all its objects in force', async (t) =
   await writeFile(join(dir, 'web.yaml'), Buffer.from([0xff, 0xff]))
   await live(t, source, () => source.problems().length === 1)
   t.is(source.snapshot(), before)
+  t.regex(source.problems()[0]?.message ?? '', /UTF-8 text; in force as before: 2 of the file's objects$/)
 })
 
 test('a ConfigMap mount is switched by its link', async (t) => {
