@@ -83,7 +83,9 @@ function unreachable(who: string, socketPath: string, cause: unknown): ShuntErro
       ? 'there is no such socket'
       : code === 'ECONNREFUSED'
         ? 'nobody listens on it'
-        : messageOf(cause)
+        : cause instanceof Error && cause.name === 'AbortError'
+          ? `no answer within ${DEADLINE_MS / 1000} s; it may be stopped`
+          : messageOf(cause)
   return new ShuntError('PEER_UNREACHABLE', `the ${who} does not answer on ${socketPath}: ${why}`, { cause })
 }
 

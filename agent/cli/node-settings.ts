@@ -3,6 +3,7 @@
 import { pathsOf } from '../config/paths.ts'
 import { OPTIONS, type Configuration } from '../config/options.ts'
 import { ShuntError } from '../model/errors.ts'
+import type { AgentStatus } from '../sync/status.ts'
 import type { OptionSpec } from './command.ts'
 import type { Input } from './input.ts'
 import type { NodePorts, NodeSettings, Ports } from './ports.ts'
@@ -30,11 +31,10 @@ async function agentSettings(ports: Ports, input: Input): Promise<NodeSettings> 
   }
   if (input.text('manifests') !== undefined) return fallback
   try {
-    const configuration = (await ports
-      .agent(pathsOf(input.text('runDir') ?? ''))
-      .get('/config')) as Configuration
-    const { iptablesVariant, masqueradeBit } = { ...fallback, ...configuration }
-    return { iptablesVariant, masqueradeBit }
+    const agent = ports.agent(pathsOf(input.text('runDir') ?? ''))
+    const { iptablesVariant, masqueradeBit } = (await agent.get('/config')) as Configuration
+    const { pid } = (await agent.get('/status')) as AgentStatus
+    return { iptablesVariant, masqueradeBit, agentPid: pid }
   } catch (error) {
     if (error instanceof ShuntError && error.code === 'PEER_UNREACHABLE') return fallback
     throw error

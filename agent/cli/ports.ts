@@ -38,7 +38,10 @@ export interface OfflineSource {
 }
 
 /** What of the agent's configuration its rules depend on, besides the plan. */
-export type NodeSettings = Pick<Configuration, 'iptablesVariant' | 'masqueradeBit'>
+export interface NodeSettings extends Pick<Configuration, 'iptablesVariant' | 'masqueradeBit'> {
+  /** The running agent, whose mounts may be others than ours. */
+  readonly agentPid?: number
+}
 
 export interface NodePorts {
   readonly datapath: Datapath

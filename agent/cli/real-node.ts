@@ -1,6 +1,6 @@
 // The kernel of this node, read for the debugging commands: in the network namespace that they run in.
 
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { networkInterfaces } from 'node:os'
 import type { Paths } from '../config/paths.ts'
 import { createIptablesDatapath } from '../datapath/iptables/datapath.ts'
@@ -30,7 +30,7 @@ export async function realNode(paths: Paths, settings: NodeSettings): Promise<No
   const native = loadNative()
   const steering =
     native.kind === 'loaded'
-      ? kernelSteering(native.native, { pinDir: paths.pinDir })
+      ? kernelSteering(native.native, { pinDir: visiblePinDir(paths, settings.agentPid) })
       : absentSteering(native.because)
   const chosen =
     settings.iptablesVariant === 'auto' ? await chooseVariant(runner) : { variant: settings.iptablesVariant }
@@ -73,6 +73,13 @@ const SILENT: Log = {
   warn: () => {},
   error: () => {},
   child: () => SILENT,
+}
+
+/** Of an agent in another mount namespace (a container, `ip netns exec`) the pins are seen through its /proc folder. */
+function visiblePinDir({ pinDir }: Paths, agentPid: number | undefined): string {
+  if (agentPid === undefined) return pinDir
+  const through = `/proc/${agentPid}/root${pinDir}`
+  return existsSync(through) ? through : pinDir
 }
 
 async function readSets(runner: CommandRunner): Promise<Sets> {

@@ -5,8 +5,10 @@
 export type Cell = string | number | boolean | null | readonly string[]
 
 export interface Column<Row> {
-  /** The key in JSON and YAML; upper-cased it is the header of the table. */
+  /** The key in JSON and YAML; upper-cased it is the header. */
   readonly name: string
+  /** The table's header, where the upper-cased name would be clumsy. */
+  readonly header?: string
   /** The raw value: numbers stay numbers, lists stay lists. */
   value(row: Row): Cell
   /** How the table shows it, where that differs from the value itself. */
@@ -14,15 +16,17 @@ export interface Column<Row> {
   /** Shown by `-o wide` alone (and always by JSON and YAML). */
   readonly wide?: true
   readonly align?: 'right'
+  /** In JSON and YAML alone: the table says it in another column. */
+  readonly only?: 'data'
 }
 
 export type Row = Readonly<Record<string, Cell>>
 
 /** Aligned text with a header line; columns are two spaces apart and nothing is cut off. */
 export function renderTable<R>(columns: readonly Column<R>[], rows: readonly R[], wide: boolean): string {
-  const shown = columns.filter((column) => wide || column.wide !== true)
+  const shown = columns.filter((column) => column.only !== 'data' && (wide || column.wide !== true))
   const lines = [
-    shown.map((column) => header(column.name)),
+    shown.map((column) => column.header ?? headerOf(column.name)),
     ...rows.map((row) => shown.map((c) => cellText(c, row))),
   ]
   const widths = shown.map((_, i) => Math.max(...lines.map((line) => line[i]?.length ?? 0)))
@@ -44,7 +48,7 @@ export function rowsAsData<R>(columns: readonly Column<R>[], rows: readonly R[])
 }
 
 /** `originalDestination` becomes `ORIGINAL DESTINATION`. */
-function header(name: string): string {
+function headerOf(name: string): string {
   return name.replaceAll(/([a-z])([A-Z])/g, '$1 $2').toUpperCase()
 }
 

@@ -30,13 +30,10 @@ const echo: Command = {
   },
 }
 
-function failing(error: unknown): Command {
+function failing(thrown: unknown): Command {
   return {
     spec: { name: 'fail', summary: 'fails', arguments: [], options: [], prints: false, examples: [] },
-    run: async () => {
-      await Promise.resolve()
-      throw error
-    },
+    run: () => Promise.reject(thrown),
   }
 }
 

@@ -22,7 +22,10 @@ export const connections: Command = {
     arguments: [{ syntax: '[service]', description: 'NAMESPACE/NAME, or a name in every namespace' }],
     options: [
       RUN_DIR_OPTION,
-      { flags: '--ended', description: 'connections that the proxy had lately, too' },
+      {
+        flags: '--ended',
+        description: 'connections that are over, too: in TIME_WAIT, and the last ones of the proxy',
+      },
     ],
     prints: true,
     examples: [
@@ -46,9 +49,10 @@ export const connections: Command = {
       ),
       proxyConnections(ports, paths),
     ])
+    const withEnded = input.flag('ended')
     const rows = [
-      ...kernelRows(kernel.flat(), plan, node.localAddresses()),
-      ...proxyRows(proxied, input.flag('ended')),
+      ...kernelRows(kernel.flat(), plan, node.localAddresses(), withEnded),
+      ...proxyRows(proxied, withEnded),
     ].filter((row) => isOf(row, input.argument(0)))
     ports.stdout(format(table(COLUMNS, rows, 'no connections'), input.outputFormat()))
     return EXIT.ok
@@ -76,7 +80,7 @@ function isOf(row: ConnectionRow, service: string | undefined): boolean {
 
 export const COLUMNS: readonly Column<ConnectionRow>[] = [
   { name: 'client', value: (row) => row.client },
-  { name: 'originalDestination', value: (row) => row.originalDestination },
+  { name: 'originalDestination', header: 'DESTINATION', value: (row) => row.originalDestination },
   { name: 'service', value: (row) => row.service },
   { name: 'endpoint', value: (row) => row.endpoint },
   { name: 'state', value: (row) => row.state },
@@ -84,6 +88,7 @@ export const COLUMNS: readonly Column<ConnectionRow>[] = [
   { name: 'why', value: (row) => row.why },
   {
     name: 'ageSeconds',
+    header: 'AGE',
     value: (row) => row.ageSeconds,
     text: (row) => (row.ageSeconds === null ? '' : `${row.ageSeconds}s`),
     align: 'right',

@@ -66,7 +66,7 @@ const COLUMNS: readonly Column<ServicePortPlan>[] = [
     value: (port) => port.steering.kind === 'steered',
     text: steeringText,
   },
-  { name: 'steeringReason', value: (port) => port.steering.because, text: () => '', wide: true },
+  { name: 'steeringReason', value: (port) => port.steering.because, only: 'data' },
 ]
 
 /** `2 (1 here)`. */

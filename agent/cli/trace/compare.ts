@@ -26,6 +26,11 @@ export function compare(outcome: Outcome, walk: Walk, steering: SteeringFacts): 
   const proxied = walk.fates.filter(isProxied)
   const taker = takerOf(outcome, walk, steering)
   const differences = [...expectedDifferences(outcome, walk, steering)]
+  // What the proxy has to do may be missing, that is what the kernel's own balancing is for; the agent's part may not.
+  if (outcome.kind === 'forward' && outcome.steered)
+    differences.push(
+      ...steering.links.filter((link) => link.owner === 'agent' && !link.holds).map((link) => link.text),
+    )
   if (proxied.length > 0 && proxied.length < walk.fates.length)
     differences.push('the rules steer the connection only sometimes')
   return { taker, differences }
@@ -33,10 +38,11 @@ export function compare(outcome: Outcome, walk: Walk, steering: SteeringFacts): 
 
 /** True if the rules hand the packet to the proxy. */
 export function isProxied(fate: Fate): boolean {
-  return (
-    fate.end === 'delivered' &&
-    (fate.mark & STEERED_MATCH_MASK) >>> 0 === (STEERED_MARK & STEERED_MATCH_MASK) >>> 0
-  )
+  return fate.end === 'delivered' && isMarked(fate)
+}
+
+function isMarked(fate: Fate): boolean {
+  return (fate.mark & STEERED_MATCH_MASK) >>> 0 === STEERED_MARK
 }
 
 function expectedDifferences(outcome: Outcome, walk: Walk, steering: SteeringFacts): readonly string[] {
@@ -59,6 +65,8 @@ function expectedDifferences(outcome: Outcome, walk: Walk, steering: SteeringFac
         return ['the plan steers it and the proxy is ready, but the rules do not hand it to the proxy']
       if (outcome.steered && proxied)
         return steering.ready ? [] : [`it is marked for a proxy that is not there: ${steering.because}`]
+      if (outcome.steered && walk.fates.every((fate) => fate.end === 'rejected' && isMarked(fate)))
+        return [`it is refused until the heartbeat of the proxy ends: ${steering.because}`]
       if (outcome.steered && outcome.failClosed)
         return all(
           walk,

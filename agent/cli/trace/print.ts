@@ -2,12 +2,13 @@
 
 import type { Fate, Hop, Walk } from '../../datapath/iptables/walk.ts'
 import { hostPort } from '../../model/ip.ts'
-import type { Explanation, OutcomeEndpoint } from '../../plan/explanation.ts'
+import type { Explanation, ExplanationStep, OutcomeEndpoint } from '../../plan/explanation.ts'
 import type { Packet } from '../../plan/packet.ts'
 import type { Printed } from '../output.ts'
 import { endpointCondition } from '../plan-text.ts'
 import { renderTree, type Branch } from '../tree.ts'
 import { fateText, isProxied, percent, type Comparison } from './compare.ts'
+import { commonLength, decidingPath } from './path.ts'
 import type { SteeringFacts } from './steering-facts.ts'
 
 export interface Trace {
@@ -51,15 +52,15 @@ function traceAsData({ packet, generation, expected, actual }: Trace): unknown {
 
 function branches(trace: Trace, wide: boolean): readonly Branch[] {
   const { expected, actual, generation } = trace
-  const lines: Branch[] = expected.steps.map(({ label, text }) => ({ label, text }))
+  const lines: Branch[] = expected.steps.map(stepBranch)
   lines.push({
     label: 'plan',
     text: outcomeText(expected),
-    children: actual === undefined ? endpointLines(expected) : [],
+    children: actual === undefined || actual.walk.fates.some(isProxied) ? endpointLines(expected) : [],
   })
   if (actual === undefined) return [...lines, { label: 'kernel', text: 'not asked: offline' }]
   const { walk, steering, comparison, readMs } = actual
-  lines.push(...kernelBranches(walk, expected, wide))
+  lines.push(kernelBranch(walk, expected, wide))
   if (expected.outcome.kind === 'forward' && expected.outcome.steered)
     lines.push({
       label: 'proxy',
@@ -85,6 +86,11 @@ function branches(trace: Trace, wide: boolean): readonly Branch[] {
         },
   )
   return lines
+}
+
+/** The last line is the verdict; what the plan calls so is the traffic policy's. */
+function stepBranch({ label, text }: ExplanationStep): Branch {
+  return { label: label === 'verdict' ? 'policy' : label, text }
 }
 
 function outcomeText({ outcome }: Explanation): string {
@@ -115,64 +121,39 @@ function endpointLines({ outcome }: Explanation): readonly Branch[] {
 }
 
 /** One line for the chains that every fate shares, then one for each fate. */
-function kernelBranches(walk: Walk, expected: Explanation, wide: boolean): readonly Branch[] {
-  const shared = sharedHops(walk.fates)
-  const fates = walk.fates.map((fate) => fateBranch(fate, shared.length, expected, wide))
-  const path = pathText(shared)
-  const rules = wide ? shared.map(ruleBranch) : []
-  return [
-    {
-      label: 'kernel',
-      text: path === '' ? 'iptables: no rule matches' : path,
-      children: [...rules, ...fates],
-    },
-  ]
-}
-
-function sharedHops(fates: readonly Fate[]): readonly Hop[] {
-  const [first, ...others] = fates
-  const hops = first?.hops ?? []
-  const differs = hops.findIndex((hop, i) => others.some((fate) => !sameHop(fate.hops[i], hop)))
-  return differs === -1 ? hops : hops.slice(0, differs)
-}
-
-function sameHop(a: Hop | undefined, b: Hop): boolean {
-  return a?.table === b.table && a.chain === b.chain && a.rule === b.rule
-}
-
-/** `iptables nat: PREROUTING → KUBE-SERVICES rule 4/9 → KUBE-SVC-…`, a new table begins a new part. */
-function pathText(hops: readonly Hop[]): string {
-  let table = ''
-  let at = ''
-  let text = ''
-  for (const hop of hops) {
-    if (hop.table !== table) text += `${text === '' ? 'iptables ' : ' · '}${hop.table}: `
-    if (hop.table !== table || hop.chain !== at) text += hop.table === table ? ` · ${hop.chain}` : hop.chain
-    text += ` rule ${hop.rule}/${hop.of} → ${hop.leads}`
-    table = hop.table
-    at = hop.leads
+function kernelBranch(walk: Walk, expected: Explanation, wide: boolean): Branch {
+  const paths = walk.fates.map(decidingPath)
+  const shared = commonLength(paths)
+  // With one fate everything is shared; the chain of its endpoint belongs to its own line.
+  const ahead =
+    walk.fates.length === 1 && walk.fates[0]?.translated === true ? Math.max(0, shared - 2) : shared
+  const start = paths[0]?.slice(0, ahead) ?? []
+  return {
+    label: 'kernel',
+    text: pathText(paths[0]?.[0], start),
+    children: walk.fates.map((fate, i) => fateBranch(fate, paths[i]?.slice(ahead) ?? [], expected, wide)),
   }
-  return text
 }
 
-function fateBranch(fate: Fate, skip: number, expected: Explanation, wide: boolean): Branch {
-  const own = fate.hops.slice(skip)
-  const path = ownPath(own)
+/** `iptables nat: PREROUTING → KUBE-SERVICES rule 4/9 → KUBE-SVC-…`. Only our own rules of built-in chains are counted. */
+function pathText(first: Hop | undefined, hops: readonly Hop[]): string {
+  if (first === undefined) return 'iptables: no rule of ours decides'
+  const steps = hops.map((hop, i) => (i === 0 ? hop.leads : `rule ${hop.rule}/${hop.of} → ${hop.leads}`))
+  return `iptables ${first.table}: ${[first.chain, ...steps].join(' → ').replaceAll(' → rule', ' rule')}`
+}
+
+function fateBranch(fate: Fate, own: readonly Hop[], expected: Explanation, wide: boolean): Branch {
+  const chain = fate.translated
+    ? (own.findLast((hop) => hop.leads.includes('-'))?.leads ?? own[0]?.chain ?? '')
+    : ''
   const where = fate.translated && fate.end === 'delivered' ? conditionOf(fate, expected) : ''
   const end =
     isProxied(fate) || !fate.translated || fate.end !== 'delivered' ? fateText(fate) : endpointText(fate)
-  const arrow = path === '' ? '' : `${path} → `
   return {
     label: percent(fate.probability),
-    text: `${arrow}${end}${where === '' ? '' : `   ${where}`}`,
-    children: wide ? own.map(ruleBranch) : [],
+    text: `${chain === '' ? '' : `${chain} → `}${end}${where === '' ? '' : `   ${where}`}`,
+    children: wide ? fate.hops.map(ruleBranch) : [],
   }
-}
-
-/** The chain of the endpoint, or the last that led on; how it came there is in the wide form. */
-function ownPath(hops: readonly Hop[]): string {
-  const chains = hops.map((hop) => hop.leads).filter((name) => name.startsWith('KUBE-S'))
-  return chains.at(-1) ?? ''
 }
 
 function endpointText(fate: Fate): string {

@@ -23,6 +23,8 @@ export interface SteeringFacts {
 
 export interface SteeringLink {
   readonly name: string
+  /** Whose it is to make it hold: what the agent's lacks is a difference from the plan. */
+  readonly owner: 'agent' | 'proxy'
   readonly holds: boolean
   readonly text: string
 }
@@ -37,7 +39,7 @@ export function steeringFacts(
 ): SteeringFacts {
   const links =
     mechanism === 'off'
-      ? [{ name: 'mechanism', holds: false, text: 'steering is off' }]
+      ? [{ name: 'mechanism', owner: 'agent' as const, holds: false, text: 'steering is off' }]
       : [
           setLink(destination, nodePort, sets),
           heartbeatLink(destination.ip, nodePort, sets),
@@ -56,6 +58,7 @@ function setLink(
   const holds = inSet(sets, name, { ip, port })
   return {
     name: `set ${name}`,
+    owner: 'agent',
     holds,
     text: holds ? 'has the address' : `the address is not in the set ${name}`,
   }
@@ -68,6 +71,7 @@ function heartbeatLink(ip: Ip, nodePort: boolean, sets: Sets): SteeringLink {
   const left = entry === undefined ? undefined : /timeout (\d+)/.exec(entry)?.[1]
   return {
     name: `set ${list}`,
+    owner: 'proxy',
     holds: entry !== undefined,
     text:
       entry === undefined
@@ -85,13 +89,17 @@ function skLookupLinks(
   const routed = routedFamilies.includes(family)
   const route: SteeringLink = {
     name: 'ip rule, table 5390',
+    owner: 'agent',
     holds: routed,
     text: routed
       ? 'marked packets are delivered on the node'
       : `the ip rules of ${family} for marked packets are missing`,
   }
   if (skLookup.kind === 'absent')
-    return [route, { name: 'sk_lookup', holds: false, text: `no sk_lookup program: ${skLookup.because}` }]
+    return [
+      route,
+      { name: 'sk_lookup', owner: 'agent', holds: false, text: `no sk_lookup program: ${skLookup.because}` },
+    ]
   const keyed = skLookup.keys.some(
     (key) => key.port === port && (key.ip === ip || (nodePort && key.ip === undefined)),
   )
@@ -100,11 +108,13 @@ function skLookupLinks(
     route,
     {
       name: 'BPF map',
+      owner: 'agent',
       holds: keyed,
       text: keyed ? 'has the address' : 'the address is not in the map of the sk_lookup program',
     },
     {
       name: 'listener',
+      owner: 'proxy',
       holds: listening,
       text: listening ? 'the proxy listens' : `no proxy listens for ${family}`,
     },
