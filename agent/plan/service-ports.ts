@@ -50,7 +50,12 @@ export function servicePorts(
     // has to reject or drop stays out of the proxy in the other one too.
     const nodePorts = drafts.flatMap(({ frontends }) => frontends.filter(({ kind }) => kind === 'NodePort'))
     const nodePortSteerable = nodePorts.every(forwardsAll)
-    for (const draft of drafts) plans.push(finish(service, port, key, draft, wanted, nodePortSteerable))
+    for (const draft of drafts) {
+      const eligible = draft.frontends.filter(({ kind }) => nodePortSteerable || kind !== 'NodePort')
+      const steering = possibleSteering(wanted, eligible, setting.options.steering, draft.facts)
+      const steered = new Set(steering.kind === 'steered' ? eligible.filter(forwardsAll) : [])
+      plans.push(finish(service, port, key, draft, steering, steered))
+    }
   }
   return plans
 }
@@ -122,13 +127,9 @@ function finish(
   port: ServicePort,
   key: ServicePortKey,
   { facts, pools, frontends }: Draft,
-  wanted: Steering,
-  nodePortSteerable: boolean,
+  steering: Steering,
+  steered: ReadonlySet<Omit<Frontend, 'steered'>>,
 ): ServicePortPlan {
-  const eligible = nodePortSteerable ? frontends : frontends.filter(({ kind }) => kind !== 'NodePort')
-  const steering = possibleSteering(wanted, eligible, facts.localDetector)
-  const steered = (frontend: Omit<Frontend, 'steered'>): boolean =>
-    steering.kind === 'steered' && eligible.includes(frontend) && forwardsAll(frontend)
   const externalTrafficPolicy = effectiveExternalPolicy(service)
   return {
     key,
@@ -138,7 +139,7 @@ function finish(
     portName: port.name,
     protocol: port.protocol,
     appProtocol: port.appProtocol ?? '',
-    frontends: frontends.map((frontend) => ({ ...frontend, steered: steered(frontend) })),
+    frontends: frontends.map((frontend) => ({ ...frontend, steered: steered.has(frontend) })),
     cluster: pools.cluster,
     local: pools.local,
     hasEndpoints: pools.hasEndpoints,

@@ -4,7 +4,8 @@
 
 import type { RouteAttachment } from '../model/route.ts'
 import type { Service, ServicePort } from '../model/service.ts'
-import type { Frontend, LocalDetector, PlanOptions, Steering } from './plan.ts'
+import type { NodeFacts } from './node-facts.ts'
+import type { Frontend, PlanOptions, Steering } from './plan.ts'
 
 /**
  * Whether anybody asks for it: `never` on the Service beats all, then `never` of the node, then the first of annotation,
@@ -40,9 +41,12 @@ function reason(
 export function possibleSteering(
   wanted: Steering,
   frontends: readonly Omit<Frontend, 'steered'>[],
-  detector: LocalDetector,
+  { mechanism }: PlanOptions['steering'],
+  { family, localDetector: detector, nodeAddresses }: NodeFacts,
 ): Steering {
   if (wanted.kind === 'none') return wanted
+  if (mechanism === 'dnat' && nodeAddresses.length === 0)
+    return none(`the node has no ${family} address, to which connections for the proxy would be sent`)
   const steerable = frontends.filter(forwardsAll)
   if (steerable.length === 0)
     return none('none of its addresses forwards every client now, so the kernel rejects or drops by itself')

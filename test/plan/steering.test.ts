@@ -11,6 +11,8 @@ interface Row {
   readonly endpoints?: readonly (EndpointText | string)[]
   readonly options?: Partial<PlanOptions>
   readonly routes?: readonly RouteAttachment[]
+  /** null: not seen. */
+  readonly node?: null
   /** `because` and the kinds of the steered frontends, or the sentence that says why not. */
   readonly want: string | RegExp
 }
@@ -91,6 +93,19 @@ const ROWS: readonly Row[] = [
     want: `annotation: ${ALL_FOUR}`,
   },
   {
+    it: 'by DNAT',
+    service: ALWAYS,
+    options: { steering: { mechanism: 'dnat', proxyPort: 15001 } },
+    want: `annotation: ${ALL_FOUR}`,
+  },
+  {
+    it: 'by DNAT while the node’s address is not known',
+    service: ALWAYS,
+    options: { steering: { mechanism: 'dnat', proxyPort: 15001 } },
+    node: null,
+    want: /the node has no IPv4 address/,
+  },
+  {
     it: 'Pods are told by a device and external Local treats them apart',
     service: { ...ALWAYS, externalTrafficPolicy: 'Local' },
     options: { localDetector: { kind: 'bridgeInterface', name: 'cni0' } },
@@ -117,7 +132,10 @@ for (const row of ROWS) {
         ports: [{}, { protocol: 'UDP' }, { protocol: 'SCTP' }],
       }),
     ]
-    const plan = planOf({ services, slices, routes: row.routes ?? [] }, row.options)
+    const plan = planOf(
+      { services, slices, routes: row.routes ?? [], ...(row.node === null ? { node: null } : {}) },
+      row.options,
+    )
     const [port] = plan.families.IPv4?.ports.values() ?? []
     const got = port === undefined ? 'no such port' : steeringOf(port)
     if (typeof row.want === 'string') t.is(got, row.want)

@@ -123,7 +123,7 @@ const arbitraryService: fc.Arbitrary<Service> = fc
     timeoutSeconds: oneOf(0, 0, 10, 10800),
     healthCheckNodePort: oneOf(0, 32000),
     steer: oneOf('auto' as const, 'always' as const, 'never' as const),
-    whenProxyDown: mostly('balance' as const, 'reject' as const),
+    whenProxyDown: oneOf('balance' as const, 'balance' as const, 'reject' as const),
   })
   .map(({ odd, stack, timeoutSeconds, type, clusterIps, ...rest }) => ({
     ...rest,
