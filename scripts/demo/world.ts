@@ -99,6 +99,7 @@ function worldOf(lab: Lab, tell: Teller, objects: Objects, shell: Peer): World {
       until(
         `connections of ${SHELL.name} go through the ${way}`,
         async () => {
+          if (agent?.running() === false) throw new Error(`the agent ended:\n${agent.log()}`)
           const seen = await shell.connect(CLUSTER_IP, PORT, { count: 4, timeoutMs: 1000 })
           return (
             seen.some((one) => one.kind === 'answered') && seen.every((one) => pathOf(one) !== other(way))

@@ -164,7 +164,8 @@ function edit(): void {
 
 /** The node serves the version that was written last. */
 async function converged(when: string): Promise<void> {
-  const logs = pair.logs
+  const { logs } = pair
+  const alive = (): boolean => pair.agent.running()
   const way = version % 2 === 0 ? 'proxy' : 'kernel'
   await untilWay(lab, {
     from: 'p13',
@@ -173,6 +174,7 @@ async function converged(when: string): Promise<void> {
     node: 'node1',
     way,
     logs,
+    alive,
   })
   await untilWay(lab, {
     from: 'p13',
@@ -181,6 +183,7 @@ async function converged(when: string): Promise<void> {
     node: 'node1',
     way: 'proxy',
     logs,
+    alive,
   })
   const expected = version % 2 === 0 ? ['p11'] : ['p12', 'p21']
   const peer = await lab.peer('p13')

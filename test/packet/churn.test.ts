@@ -52,7 +52,14 @@ test('10,000 connections, 200 endpoint changes, 20 flips of steering: none fails
   const pair = startPair(lab, 'node1', flags)
   t.teardown(() => pair.stop())
   const { clusterIp, nodePort } = addressesOf(NUMBER)
-  const common = { from: 'p13', to: clusterIp.IPv4, port: 80, node: 'node1', logs: pair.logs }
+  const common = {
+    from: 'p13',
+    to: clusterIp.IPv4,
+    port: 80,
+    node: 'node1',
+    logs: pair.logs,
+    alive: () => pair.agent.running(),
+  }
   await untilWay(lab, { ...common, way: 'kernel' })
 
   const node = lab.node('node1')

@@ -58,6 +58,7 @@ test.before(async () => {
     node: 'node1',
     way: 'proxy',
     logs: pair.logs,
+    alive: () => pair.agent.running(),
   })
 })
 

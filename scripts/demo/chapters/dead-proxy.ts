@@ -46,6 +46,6 @@ async function killAndWatch(world: World, when: string, kill: () => Promise<void
   tell.check(
     `${when}, new connections go through the kernel within 1.5 s`,
     goesOn,
-    `the first after ${afterMs}; ${failed.length} of ${timed.length} failed until then`,
+    `the first after ${afterMs}; ${failed.length} of ${timed.length} were in the dead proxy's hands`,
   )
 }

@@ -1,6 +1,7 @@
 // One endpoint: a client in a pod, one on the node, one on the other node's pod and one outside reach the Service.
 
 import { until } from '../../../test/support/lab/wait.ts'
+import { SERVICE_CHAIN } from './chains.ts'
 import { CLUSTER_IP, HELLO_1, NODE, NODE_IP, NODE_PORT, PORT, type World } from '../world.ts'
 
 const CURL = ['/usr/bin/curl', '-s', '--max-time', '5']
@@ -9,7 +10,9 @@ export async function reach(world: World): Promise<void> {
   const { tell } = world
   tell.chapter('1  A Service with one endpoint')
   world.startAgent()
-  const ms = await world.untilPath('kernel', 20_000)
+  // Without a connection: one that is made before the rules are there would stand in conntrack's list for minutes.
+  const ms = await until('the rules are in the kernel', () => isProgrammed(world), { withinMs: 20_000 })
+  await world.untilPath('kernel')
   const otherPod = await world.lab.peer('shell-m02')
   await until('the other node serves too', async () => {
     const [seen] = await otherPod.connect(CLUSTER_IP, PORT, { timeoutMs: 1000 })
@@ -39,4 +42,12 @@ export async function reach(world: World): Promise<void> {
     const holds = ran.stdout.includes(`Hostname: ${HELLO_1.name}`) && client.includes(sees)
     tell.check(who, holds, `the server saw ${client}`)
   }
+}
+
+async function isProgrammed(world: World): Promise<boolean> {
+  if (!world.agent().running()) throw new Error(`the agent ended:\n${world.agent().log()}`)
+  const ran = await world.lab.exec(NODE, ['/usr/sbin/iptables', '-t', 'nat', '-S', SERVICE_CHAIN], {
+    mayFail: true,
+  })
+  return ran.code === 0
 }

@@ -57,12 +57,15 @@ export function untilWay(
     readonly way: Way
     readonly withinMs?: number
     readonly logs: () => string
+    /** Nothing to wait for once this is false. */
+    readonly alive?: () => boolean
   },
 ): Promise<number> {
   const masquerades = nodeAddresses(lab.node(options.node))
   return until(
     `connections from ${options.from} to ${options.to} go through the ${options.way}`,
     async () => {
+      if (options.alive?.() === false) throw new Error(`it ended before that:\n${options.logs()}`)
       const peer = await lab.peer(options.from)
       const seen = await peer.connect(options.to, options.port, { count: 3, timeoutMs: 800 })
       return seen.every(
