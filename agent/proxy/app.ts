@@ -17,14 +17,12 @@ import { createMetrics, type MetricsRegistry } from '../observe/metrics.ts'
 import { adminRoutes } from './admin.ts'
 import { connectionLimit } from './connection-limit.ts'
 import { destinationOf } from './destination.ts'
+import { LISTEN_BACKLOG } from './listener.ts'
 import { watchLoopDelay } from './loop-delay.ts'
 import type { ProxyOptions } from './options.ts'
 import { takeRunLock } from './run-lock.ts'
 import { RunningProxy } from './running-proxy.ts'
 import { nativeDialer } from './upstream.ts'
-
-/** Connections that wait for accept while the event loop is busy; the kernel's somaxconn may be lower. */
-const BACKLOG = 4096
 
 /**
  * Serves until SIGTERM or SIGINT, then drains; a second signal drains in a hurry. Resolves with the exit code. Throws
@@ -94,7 +92,7 @@ async function prepareProxy(
   const { fds, skLookup } = openSteerListeners(native, {
     pinDir: options.paths.pinDir,
     port: options.port,
-    backlog: BACKLOG,
+    backlog: LISTEN_BACKLOG,
   })
   if (skLookup.kind === 'off')
     log.warn({ because: skLookup.because }, 'sk_lookup is off; DNAT alone can steer')

@@ -3,9 +3,9 @@
 import type { Socket } from 'node:net'
 import type { Address } from '../kernel/native-types.ts'
 import { messageOf } from '../model/errors.ts'
-import { parseIp } from '../model/ip.ts'
 import { isPort, type Port } from '../model/port.ts'
 import type { Destination } from './intake.ts'
+import { socketIp } from './socket-ip.ts'
 
 /**
  * sk_lookup leaves a socket the dialled address as its own. DNAT gives it the proxy's port, and conntrack remembers the
@@ -16,7 +16,7 @@ export function destinationOf(
   translated: (socket: Socket) => Address | undefined,
 ): (socket: Socket) => Destination {
   return (socket) => {
-    const ip = parseIp(socket.localAddress ?? '')
+    const ip = socketIp(socket.localAddress)
     const port = socket.localPort
     if (ip === undefined || !isPort(port))
       return { kind: 'unknown', because: 'the socket has no local address any more' }

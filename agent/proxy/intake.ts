@@ -3,7 +3,7 @@
 
 import type { Socket } from 'node:net'
 import type { Clock, Random } from '../model/clock.ts'
-import { parseIp, type Ip } from '../model/ip.ts'
+import type { Ip } from '../model/ip.ts'
 import type { Log } from '../model/log.ts'
 import type { Metrics } from '../model/metrics.ts'
 import { isPort, type Port } from '../model/port.ts'
@@ -16,13 +16,13 @@ import {
   type Flow,
   type RefuseDecision,
 } from './decision/decide.ts'
-import type { ViewEndpoint } from './decision/view.ts'
-import type { ProxyView } from './decision/view.ts'
+import type { ProxyView, ViewEndpoint } from './decision/view.ts'
 import { LogGate } from './log-gate.ts'
 import { resetSocket } from './reset.ts'
 import type { EndReason } from './session-state.ts'
 import { endText, Session, type SessionParts } from './session.ts'
 import type { Sessions } from './sessions.ts'
+import { socketIp } from './socket-ip.ts'
 
 export interface IntakeParts extends Omit<SessionParts, 'events'> {
   readonly clock: Clock
@@ -84,7 +84,7 @@ export class Intake {
   /** Owns the socket from here on. It must be paused and allow half-open. */
   take(socket: Socket, destination: Destination): void {
     this.#accepted++
-    const ip = parseIp(withoutZone(socket.remoteAddress ?? ''))
+    const ip = socketIp(socket.remoteAddress)
     const port = socket.remotePort
     if (ip === undefined || !isPort(port)) {
       // Reset by its client before it was accepted: it has no address any more.
@@ -187,10 +187,4 @@ export class Intake {
 function refusalFields(flow: Flow, decision: RefuseDecision): object {
   const { client, destination } = flow
   return { client, destination, because: decision.because, why: decision.why }
-}
-
-/** `fe80::1%eth0` has the address `fe80::1`. */
-function withoutZone(address: string): string {
-  const at = address.indexOf('%')
-  return at < 0 ? address : address.slice(0, at)
 }

@@ -8,6 +8,9 @@ import type { Destination } from './intake.ts'
 import { LogGate } from './log-gate.ts'
 import { KEEP_ALIVE_MS } from './upstream.ts'
 
+/** Connections that wait for accept while the event loop is busy; the kernel's somaxconn may be lower. */
+export const LISTEN_BACKLOG = 4096
+
 /** A descriptor of a listening socket, or for tests an address to listen on. */
 export type ListenerSource = { readonly fd: number } | { readonly host: string; readonly port: number }
 
@@ -64,8 +67,9 @@ export async function startListener(source: ListenerSource, parts: ListenerParts
 async function listening(server: Server, source: ListenerSource): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>()
   server.once('error', reject)
-  if ('fd' in source) server.listen({ fd: source.fd }, resolve)
-  else server.listen({ host: source.host, port: source.port, backlog: 4096 }, resolve)
+  // Node listens again on a descriptor that listens already, which sets the length of the queue anew.
+  if ('fd' in source) server.listen({ fd: source.fd }, LISTEN_BACKLOG, resolve)
+  else server.listen({ host: source.host, port: source.port, backlog: LISTEN_BACKLOG }, resolve)
   await promise
   server.off('error', reject)
 }

@@ -32,6 +32,7 @@ test('steered by sk_lookup: both families, a NodePort, the self-test; unprivileg
   // NET_BIND_SERVICE and NET_ADMIN.
   t.regex(privileges, /^CapEff:\t0000000000001400$/m)
   t.deepEqual(await lab.liveSets(), LIVE)
+  t.regex(await lab.namespace.exec('ss', '-4ltnH'), /LISTEN 0 +4096 +0\.0\.0\.0:15001/)
 
   lab.steer(
     { ip: '10.96.0.10', port: 80 },

@@ -13,6 +13,7 @@ test('sk_lookup: the address of the socket, and conntrack is not asked', (t) => 
   const of = destinationOf(15001, never)
   t.deepEqual(of(socket('10.96.0.10', 80)), { kind: 'known', ip: ip('10.96.0.10'), port: 80 })
   t.deepEqual(of(socket('::ffff:10.96.0.10', 80)), { kind: 'known', ip: ip('10.96.0.10'), port: 80 })
+  t.deepEqual(of(socket('fe80::1%eth0', 80)), { kind: 'known', ip: ip('fe80::1'), port: 80 })
   t.deepEqual(of(socket('fd00:96::10', 80)), { kind: 'known', ip: ip('fd00:96::10'), port: 80 })
 })
 

@@ -79,6 +79,18 @@ test('bytes that the client sends while the endpoint is being reached are not lo
   t.is(ending, 'end')
 })
 
+test('an end without a byte while the endpoint is being reached arrives, and the answer comes back', async (t) => {
+  const { endpoint } = await startEndpoint(
+    t,
+    (socket) => void socket.resume().once('end', () => socket.end('bye')),
+  )
+  const bad = await refusingEndpoint()
+  const lab = await startLab(t, { endpoints: [bad, bad, endpoint] })
+  const client = lab.dial()
+  client.end()
+  t.is((await readAll(client)).data.toString(), 'bye')
+})
+
 test('a refused endpoint is followed by another one', async (t) => {
   const { endpoint } = await startEndpoint(t, echo)
   const bad = await refusingEndpoint()

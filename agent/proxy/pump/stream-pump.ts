@@ -58,13 +58,9 @@ class StreamRelay implements Relay {
       this.#lastByteAtMs = this.#clock.monotonicMs()
       source.resume()
     })
-    source.once('end', () => {
-      this.#sentAll[side] = true
-      this.#lastByteAtMs = this.#clock.monotonicMs()
-      sink.end()
-      this.#events.sideClosed(side)
-      this.#rearm()
-    })
+    source.once('end', () => this.#sourceEnded(side, other))
+    // A side that closed without a byte while the other was being reached has told so before anybody listened.
+    if (source.readableEnded) queueMicrotask(() => this.#sourceEnded(side, other))
     // A write to a peer that went away fails like a read from it: the peer reset the connection.
     source.on('error', () => this.#reset(side === 'client' ? 'reset-by-client' : 'reset-by-endpoint'))
     source.once('close', () => {
@@ -74,6 +70,14 @@ class StreamRelay implements Relay {
       if (this.#open === 0) this.#finish()
     })
     source.resume()
+  }
+
+  #sourceEnded(side: Side, other: Side): void {
+    this.#sentAll[side] = true
+    this.#lastByteAtMs = this.#clock.monotonicMs()
+    this.#sockets[other].end()
+    this.#events.sideClosed(side)
+    this.#rearm()
   }
 
   #reset(end: PumpEnd): void {
