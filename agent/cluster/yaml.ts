@@ -1,12 +1,11 @@
-// One document of a manifest file: its text into a plain value, with the line of every field for those who ask. The quickest
-// reader that is sure of the text reads it: JSON.parse, the reader of plain YAML, the full parser.
+// One document of a manifest file: its text into a plain value, with the line of every field for those who ask. JSON goes
+// through JSON.parse, which is many times faster: large clusters are best kept as JSON.
 
 import { messageOf } from '../model/errors.ts'
 import type { Step } from './decode/place.ts'
 import { findFlaw, JsonPlaces, MOST_LEVELS } from './json-scan.ts'
 import { jsonMistake } from './json-syntax.ts'
 import { LineIndex } from './line-index.ts'
-import { plainYamlLines, readPlainYaml } from './plain-yaml.ts'
 import { composeTree, MOST_ALIASES, treeFlaw, treeOffset } from './yaml-tree.ts'
 
 export type ParsedText =
@@ -22,10 +21,7 @@ export type ParsedText =
 export function parseText(text: string): ParsedText {
   const json = /^\s*[{[]/.test(text) ? parseJson(text) : undefined
   if (json !== undefined) return json
-  const plain = readPlainYaml(text)
-  if (plain === undefined) return parseYaml(text)
-  let lines: ReturnType<typeof plainYamlLines> | undefined
-  return { kind: 'value', value: plain.value, lineOf: (path) => (lines ??= plainYamlLines(text))(path) }
+  return parseYaml(text)
 }
 
 /** As {@link parseText} for a file that promises to be JSON: the message speaks of JSON. */

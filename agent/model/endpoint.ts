@@ -17,7 +17,7 @@ export interface EndpointSlice {
   readonly changedAtMs?: number
 }
 
-/** Ports without a name or with port 0 are dropped by the decoder (row 7); the unnamed port's name is ''. */
+/** A port without a number is dropped by the decoder (row 7); the unnamed port's name is ''. */
 export interface EndpointPort {
   readonly name: string
   readonly protocol: Protocol
