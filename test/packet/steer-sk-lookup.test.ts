@@ -1,8 +1,10 @@
 // Steering end to end on the real kernel: who answers a new connection, whom the server sees as client, what happens to
 // connections that stand, and how fast the kernel takes over when the proxy dies or stalls.
 
+import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
 
 import test, { type ExecutionContext } from 'ava'
 
@@ -13,6 +15,8 @@ import { hostPort, type Ip } from '#agent/model/ip.ts'
 import { until } from '../support/lab/wait.ts'
 import { VIP, type Variant } from './steer/rules.ts'
 import { createStage, type Flow, type Stage } from './steer/stage.ts'
+
+const HALF_OPEN_CLIENT = fileURLToPath(new URL('./steer/half-open-client.ts', import.meta.url))
 
 /** HEARTBEAT_TIMEOUT_S, and what a busy machine adds. */
 const WITHDRAWN_WITHIN_MS = 1400
@@ -94,6 +98,33 @@ for (const variant of ['nft', 'legacy'] as const) {
     }
   })
 }
+
+test('a client whose proxy died is reset when it sends, however late', async (t) => {
+  const stage = await stageFor(t, 'routed', 'nft')
+  // The kernel forgets the dead proxy's connections after this; then no socket is left that could answer.
+  await stage.lab.exec(stage.node, ['/usr/sbin/sysctl', '-qw', 'net.ipv4.tcp_fin_timeout=1'])
+  const proxy = await stage.startProxy()
+  const clients = await Promise.all(
+    stage.flows
+      .filter(({ port }) => port === 80)
+      .map(async (flow) => {
+        const argv = [process.execPath, HALF_OPEN_CLIENT, flow.to]
+        const child = stage.lab.spawn(flow.from, argv, { stdio: ['ignore', 'pipe', 'inherit'] })
+        let output = ''
+        child.stdout?.on('data', (chunk) => (output += String(chunk)))
+        await until(`${flow.name} answered`, () => output === 'answered\n')
+        return { flow, child, ended: once(child, 'close'), output: () => output }
+      }),
+  )
+  proxy.signal('SIGKILL')
+  await proxy.ended()
+  await sleep(2500)
+  for (const { child } of clients) child.kill('SIGUSR2')
+  for (const { flow, ended, output } of clients) {
+    await ended
+    t.regex(output(), /^answered\n(EPIPE|ECONNRESET)\n$/, flow.name)
+  }
+})
 
 test('a stalled proxy falls out of the path within the heartbeat, and returns when it wakes', async (t) => {
   const stage = await stageFor(t, 'bridged', 'nft')

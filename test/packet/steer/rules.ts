@@ -54,8 +54,8 @@ function rules(
   const first =
     '-p tcp --syn -m conntrack --ctstate NEW ! --ctstatus CONFIRMED -m mark ! --mark 0x531000/0xff3000'
   const listener = proxy === undefined ? '-m socket --transparent --nowildcard' : ''
-  const firstPackets = `-A SHUNT-INPUT -p tcp --syn ${listener} -j ACCEPT
--A SHUNT-INPUT -p tcp --syn -j REJECT --reject-with tcp-reset`
+  const withSocket = `-A SHUNT-INPUT -p tcp ${listener} -j ACCEPT
+-A SHUNT-INPUT -p tcp -j REJECT --reject-with tcp-reset`
   const chain = (name: string, take: string, mark: string, match: string): string => `
 -A ${name} -m connmark --mark 0x532000/0xff3000 -m conntrack --ctdir ORIGINAL -j MARK --set-xmark ${mark}/0xff3000
 -A ${name} -m mark ${steered} -j RETURN
@@ -89,7 +89,7 @@ COMMIT
 :SHUNT-INPUT - [0:0]
 -A INPUT -m mark ${steered} -j SHUNT-INPUT
 -A INPUT -d ${selfTest} -p tcp -m mark ! ${steered} -j DROP
-${proxy === undefined ? firstPackets : ''}
+${proxy === undefined ? withSocket : ''}
 -A SHUNT-INPUT -j ACCEPT
 -A INPUT -p tcp --dport 15001 -m mark ! ${steered} -j REJECT --reject-with tcp-reset
 COMMIT
