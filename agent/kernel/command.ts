@@ -5,7 +5,7 @@
 //   mustRun()  only exit code 0 is an answer       throws PROGRAM_FAILED too, with the end of stderr
 
 import { spawn, type ChildProcess } from 'node:child_process'
-import type { Writable } from 'node:stream'
+import { Readable, type Writable } from 'node:stream'
 
 import { ShuntError } from '../model/errors.ts'
 import { PROGRAM_FOLDERS, resolveProgram } from './programs.ts'
@@ -18,6 +18,10 @@ export interface Command {
   readonly args: readonly string[]
   /** Text for stdin; without it stdin is /dev/null. */
   readonly stdin?: string
+  /** Instead of `stdin`, for texts that are too big to be held at once; drawn as the program reads. */
+  readonly stdinPieces?: Iterable<string>
+  /** Takes stdout as it comes, in pieces cut anywhere; the result's stdout is then empty. */
+  readonly onStdout?: (piece: string) => void
   /** Default {@link DEFAULT_TIMEOUT_MS}. */
   readonly timeoutMs?: number
 }
@@ -101,13 +105,9 @@ async function runToEnd(
     env: ENVIRONMENT,
     cwd: '/',
     shell: false,
-    stdio: [command.stdin === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
+    stdio: [hasInput(command) ? 'pipe' : 'ignore', 'pipe', 'pipe'],
     windowsHide: true,
   })
-  const stdout = collect(child.stdout)
-  const stderr = collect(child.stderr)
-  if (child.stdin !== null) feed(child.stdin, command.stdin ?? '')
-
   const ended = Promise.withResolvers<number>()
   child.once('error', (cause) => {
     ended.reject(
@@ -123,6 +123,10 @@ async function runToEnd(
       ended.reject(reason)
     })
   }
+  const { onStdout } = command
+  const stdout = onStdout === undefined ? collect(child.stdout) : hand(child.stdout, onStdout, stop)
+  const stderr = collect(child.stderr)
+  if (child.stdin !== null) feed(child.stdin, command, stop)
   const deadline = setTimeout(() => {
     const message = `${commandLine(command)} did not finish within ${timeoutMs} ms and was killed`
     stop(new ShuntError('PROGRAM_TIMEOUT', message))
@@ -159,10 +163,43 @@ function collect(stream: NodeJS.ReadableStream | null): () => string {
   return () => Buffer.concat(chunks).toString('utf8')
 }
 
-function feed(stdin: Writable, text: string): void {
+/** Pieces are whole characters, although chunks may cut one. */
+function hand(
+  stream: Readable | null,
+  take: (piece: string) => void,
+  stop: (reason: unknown) => void,
+): () => string {
+  stream?.setEncoding('utf8').on('data', (piece: string) => {
+    try {
+      take(piece)
+    } catch (error) {
+      stop(error)
+    }
+  })
+  return () => ''
+}
+
+function hasInput({ stdin, stdinPieces }: Command): boolean {
+  return stdin !== undefined || stdinPieces !== undefined
+}
+
+function feed(
+  stdin: Writable,
+  { stdin: text, stdinPieces: pieces }: Command,
+  stop: (reason: unknown) => void,
+): void {
   // A program that refuses its input early closes the pipe; its exit code and stderr tell, not our EPIPE.
   stdin.on('error', () => {})
-  stdin.end(text)
+  if (pieces === undefined) stdin.end(text)
+  else Readable.from(drawn(pieces, stop)).pipe(stdin)
+}
+
+function* drawn(pieces: Iterable<string>, stop: (reason: unknown) => void): Generator<string> {
+  try {
+    yield* pieces
+  } catch (error) {
+    stop(error)
+  }
 }
 
 /** Kills, and waits until the process is gone or KILL_GRACE_MS are over, so that its locks are free again. */

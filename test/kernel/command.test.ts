@@ -47,6 +47,43 @@ test('20 MB through stdin and stdout arrive whole', async (t) => {
   t.true(stdout === text)
 })
 
+test('input in pieces and output in pieces never need the whole text', async (t) => {
+  let drawn = 0
+  function* pieces(): Generator<string> {
+    for (; drawn < 300; drawn++) yield `${'ä-0123456789'.repeat(3_000)}\n`
+  }
+  let length = 0
+  const result = await runner.run({
+    program: 'cat',
+    args: [],
+    stdinPieces: pieces(),
+    onStdout: (piece) => {
+      length += piece.length
+    },
+  })
+  t.is(result.stdout, '')
+  t.is(drawn, 300)
+  t.is(length, 300 * (12 * 3_000 + 1))
+  const early = await runner.run({ program: 'false', args: [], stdinPieces: pieces() })
+  t.is(early.exitCode, 1)
+})
+
+test('an error of who draws or takes pieces does not hang the command', async (t) => {
+  const thrower = function* (): Generator<string> {
+    yield 'a'
+    throw new Error('no more')
+  }
+  await t.throwsAsync(runner.run({ program: 'cat', args: [], stdinPieces: thrower() }), {
+    message: 'no more',
+  })
+  const take = (): void => {
+    throw new Error('not understood')
+  }
+  await t.throwsAsync(runner.run({ program: 'cat', args: [], stdin: 'a', onStdout: take }), {
+    message: 'not understood',
+  })
+})
+
 test('a program that closes its stdin early fails by its exit code', async (t) => {
   const result = await runner.run({ program: 'false', args: [], stdin: 'x'.repeat(5_000_000) })
   t.is(result.exitCode, 1)

@@ -84,6 +84,9 @@ function judge(
   if (ruleSet === undefined || familyPlan === undefined) throw new Error(`no rules for ${family}`)
   const explanation = explain(plan, packet, world)
   const { outcome, match } = explanation
+  // An endpoint at the very address that was dialled: nat has nothing to change, so filter cannot tell who was let
+  // through, and refuses all if it refuses somebody. kube-proxy's rules do the same.
+  if (isItsOwnEndpoint(explanation, packet)) return { kind: 'its own endpoint' }
   const { mechanism } = options.steering
   const delivery = mechanism === 'sk_lookup' ? { value: STEERED_MARK, mask: STEERED_MATCH_MASK } : undefined
   const proxyIp = familyPlan.nodeAddresses[0]
@@ -109,11 +112,12 @@ function judge(
     const facts = [`rules: ${JSON.stringify(found)}`, `plan: ${JSON.stringify(expected)}`, ...steps]
     return { kind: 'wrong', why: [`proxy ${proxy}: ${JSON.stringify(packet)}`, ...facts].join('\n') }
   }
-  const kernels = failClosed
-    ? ['rejected 1']
-    : guarded && outcome.kind !== 'forward'
+  const kernels =
+    guarded && (outcome.kind !== 'forward' || failClosed)
       ? ['dropped 1']
-      : expectation(explanation)
+      : failClosed
+        ? ['rejected 1']
+        : expectation(explanation)
   const wrong = compare('dead', kernels)
   if (wrong !== undefined) return wrong
   if (steered) {
@@ -137,6 +141,13 @@ function judge(
   const chain = endpointChain(servicePortSeed(port), known.endpoint)
   const only: Explanation = { ...explanation, outcome: { ...outcome, endpoints: [known] } }
   return compare('dead', expectation(only), chain) ?? { kind: 'remembered' }
+}
+
+function isItsOwnEndpoint({ outcome }: Explanation, { destination, port }: Packet): boolean {
+  return (
+    outcome.kind === 'forward' &&
+    outcome.endpoints.some(({ endpoint }) => endpoint.ip === destination && endpoint.port === port)
+  )
 }
 
 /** Row 20: to loopback from elsewhere, if nat did not send it on; what is not for a Service is dropped too. */
