@@ -7,7 +7,7 @@ import type { ServiceId, ServicePortKey } from '../model/ids.ts'
 import { FAMILIES, type Family } from '../model/ip.ts'
 import type { Service } from '../model/service.ts'
 import { changedServices } from './changed-services.ts'
-import { addClaim, conflictsOf, emptyClaims, removeClaim, type ClaimIndex } from './claims.ts'
+import { addClaim, claimantsOf, conflictsOf, emptyClaims, removeClaim, type ClaimIndex } from './claims.ts'
 import { nodeFacts, type NodeFacts } from './node-facts.ts'
 import type { FamilyPlan, Plan, PlanOptions, ServicePortPlan } from './plan.ts'
 import { claimsOf, portsByKey, servicePorts, type ByFamily, type Setting } from './service-ports.ts'
@@ -125,9 +125,15 @@ function moveClaims(
     for (const family of FAMILIES) {
       const index = claims[family]
       if (index === undefined) continue
-      if (old !== undefined)
-        for (const claim of claimsOf(old, family, options)) touch(removeClaim(index, claim))
-      if (now !== undefined) for (const claim of claimsOf(now, family, options)) touch(addClaim(index, claim))
+      const removed = old === undefined ? [] : claimsOf(old, family, options)
+      const added = now === undefined ? [] : claimsOf(now, family, options)
+      for (const claim of removed) touch(removeClaim(index, claim))
+      for (const claim of added) touch(addClaim(index, claim))
+      // Who has a NodePort in one family matters to who has it in the other (see nodePortSteerable).
+      for (const { address, protocol } of [...removed, ...added])
+        if (address.ip === undefined)
+          for (const other of FAMILIES)
+            if (claims[other] !== undefined) touch(claimantsOf(claims[other], address, protocol))
     }
   }
   return affected

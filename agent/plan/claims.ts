@@ -59,6 +59,13 @@ export function removeClaim(index: ClaimIndex, claim: Claim): readonly ServiceId
   return rest.map(({ service }) => service)
 }
 
+/** All Services that claim the address. */
+export function claimantsOf(index: ClaimIndex, address: Address, protocol: Protocol): readonly ServiceId[] {
+  const known = index.byAddress.get(addressKey(address, protocol))
+  if (known === undefined) return []
+  return Array.isArray(known) ? known.map(({ service }) => service) : [known.service]
+}
+
 /** The Service port that has the address; undefined: nobody claims it. */
 export function winnerOf(
   index: ClaimIndex,

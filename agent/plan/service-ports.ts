@@ -8,7 +8,7 @@ import type { RouteAttachment } from '../model/route.ts'
 import type { Service, ServicePort } from '../model/service.ts'
 import { winnerOf, type Claim, type ClaimIndex } from './claims.ts'
 import { endpointPools, mergeSlices, type EndpointPools } from './endpoints.ts'
-import { addressesOf, effectiveExternalPolicy, sourceFilterOf } from './frontends.ts'
+import { addressesOf, effectiveExternalPolicy, sourceFilterOf, type Address } from './frontends.ts'
 import type { NodeFacts } from './node-facts.ts'
 import type { Frontend, PlanOptions, ServicePortPlan, Steering } from './plan.ts'
 import { forwardsAll, possibleSteering, wantedSteering } from './steering.ts'
@@ -46,12 +46,9 @@ export function servicePorts(
       const made = facts && draft(service, port, key, slices, facts, setting)
       if (made !== undefined) drafts.push(made)
     }
-    // The kernel's set of steered NodePorts holds bare port numbers for both families, so a NodePort that one family
-    // has to reject or drop stays out of the proxy in the other one too.
-    const nodePorts = drafts.flatMap(({ frontends }) => frontends.filter(({ kind }) => kind === 'NodePort'))
-    const nodePortSteerable = nodePorts.every(forwardsAll)
+    const oneNodePort = nodePortSteerable(port, key, drafts, setting)
     for (const draft of drafts) {
-      const eligible = draft.frontends.filter(({ kind }) => nodePortSteerable || kind !== 'NodePort')
+      const eligible = draft.frontends.filter(({ kind }) => oneNodePort || kind !== 'NodePort')
       const steering = possibleSteering(wanted, eligible, setting.options.steering, draft.facts)
       const steered = new Set(steering.kind === 'steered' ? eligible.filter(forwardsAll) : [])
       plans.push(finish(service, port, key, draft, steering, steered))
@@ -120,6 +117,25 @@ function draft(
       sources: address.kind === 'LoadBalancerIP' ? sources : undefined,
     }))
   return { facts, pools, frontends }
+}
+
+/**
+ * A steered NodePort is a bare port number to the proxy, without an address and so without a family. It is steered only
+ * if every family that has it forwards it, and for the same Service port.
+ */
+function nodePortSteerable(
+  { nodePort, protocol }: ServicePort,
+  key: ServicePortKey,
+  drafts: readonly Draft[],
+  { claims }: Setting,
+): boolean {
+  const address: Address = { kind: 'NodePort', ip: undefined, port: nodePort }
+  const sameOwner = FAMILIES.every((family) => {
+    const winner = claims[family] && winnerOf(claims[family], address, protocol)
+    return winner === undefined || winner === key
+  })
+  const nodePorts = drafts.flatMap(({ frontends }) => frontends.filter(({ kind }) => kind === 'NodePort'))
+  return sameOwner && nodePorts.every(forwardsAll)
 }
 
 function finish(

@@ -2,8 +2,18 @@
 
 import test from 'ava'
 import type { RouteAttachment } from '#agent/model/route.ts'
-import type { PlanOptions, ServicePortPlan } from '#agent/plan/plan.ts'
-import { aService, aSlice, idOf, planOf, type EndpointText, type ServiceText } from '../support/build.ts'
+import { buildPlan } from '#agent/plan/build.ts'
+import type { Plan, PlanOptions, ServicePortPlan } from '#agent/plan/plan.ts'
+import {
+  aService,
+  aSlice,
+  aSnapshot,
+  idOf,
+  planOf,
+  someOptions,
+  type EndpointText,
+  type ServiceText,
+} from '../support/build.ts'
 
 interface Row {
   readonly it: string
@@ -162,6 +172,30 @@ test('a NodePort that one family has to reject is not steered in the other, for 
   }
   t.is(kinds([v4]), 'annotation: ClusterIP ExternalIP LoadBalancerIP')
   t.is(kinds([v4, v6]), `annotation: ${ALL_FOUR}`)
+})
+
+test('a NodePort that another Service has in the other family is not steered, until that Service is gone', (t) => {
+  const service = (name: string, clusterIp: string) =>
+    aService({
+      name,
+      clusterIps: [clusterIp],
+      type: 'NodePort',
+      ports: [{ nodePort: 30080 }],
+      steer: 'always',
+    })
+  const [four, six] = [service('web', '10.96.0.10'), service('six', 'fd00:96::10')]
+  const slices = [aSlice({ endpoints: [HERE] }), aSlice({ service: 'six', endpoints: ['fd00:244:1::5'] })]
+  const both = aSnapshot({ services: [four, six], slices })
+  const plan = buildPlan(both, someOptions())
+  const kinds = (of: Plan): string | undefined => {
+    const port = of.families.IPv4?.ports.values().next().value
+    return port && steeringOf(port)
+  }
+  t.is(kinds(plan), 'annotation: ClusterIP')
+  const alone = { ...both, services: new Map([[four.id, four]]) }
+  const after = buildPlan(alone, someOptions(), { snapshot: both, plan })
+  t.is(kinds(after), 'annotation: ClusterIP NodePort')
+  t.is(kinds(buildPlan(both, someOptions(), { snapshot: alone, plan: after })), 'annotation: ClusterIP')
 })
 
 function steeringOf({ steering, frontends }: ServicePortPlan): string {

@@ -117,8 +117,12 @@ function sourcesOf(family: Family, destination: Ip, snapshot: Snapshot, world: N
   const loadBalancerIps = [...snapshot.services.values()]
     .flatMap(({ loadBalancer }) => loadBalancer.map((entry) => entry.ip))
     .filter((address) => familyOf(address) === family)
-  const loopback = world.localAddresses.has(destination) ? own.filter(isLoopback) : []
-  return [...SOURCES[family], ...loadBalancerIps, ...loopback]
+  const here = world.localAddresses.has(destination)
+  const loopback = here ? own.filter(isLoopback) : []
+  // Only the node talks to itself from the very address that it dials.
+  return [...SOURCES[family], ...loadBalancerIps, ...loopback].filter(
+    (source) => here || source !== destination,
+  )
 }
 
 function deviceOf(source: Ip, options: PlanOptions, world: NodeWorld): string {
