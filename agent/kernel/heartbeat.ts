@@ -1,12 +1,13 @@
 // The proxy's sign of life: it refreshes the elements whose kernel timeout keeps steering on. Call beat() from the
 // event loop that serves connections, every HEARTBEAT_INTERVAL_MS, so that a stalled loop falls silent too.
 
+import os from 'node:os'
+
 import { HEARTBEAT_TIMEOUT_S } from '../model/steering-names.ts'
 import { LIVE_MEMBERS } from './ipsets.ts'
-import type { Native } from './native-types.ts'
+import type { Native, NetlinkSocket } from './native-types.ts'
 import { refreshMember, deleteMember } from './netlink/ipset.ts'
-import { errnoName } from './system-error.ts'
-import os from 'node:os'
+import { errnoName, errnoOf } from './system-error.ts'
 
 export interface Heartbeat {
   beat(): Beat
@@ -27,15 +28,24 @@ export function openHeartbeat(native: Native): Heartbeat {
   const beats = LIVE_MEMBERS.map(({ list, member }) => refreshMember(list, member, HEARTBEAT_TIMEOUT_S))
   return {
     beat() {
-      const answers = beats.map((message) => socket.request(message).errno)
+      const answers = beats.map((message) => answer(socket, message))
       const failed = answers.find((errno) => errno !== 0 && !isAbsent(errno))
       if (failed !== undefined) return { kind: 'failed', errno: failed, code: nameOf(failed) }
       return { kind: answers.includes(0) ? 'refreshed' : 'no-sets' }
     },
     withdraw() {
-      for (const { list, member } of LIVE_MEMBERS) socket.request(deleteMember(list, member))
+      for (const { list, member } of LIVE_MEMBERS) answer(socket, deleteMember(list, member))
     },
     close: () => socket.close(),
+  }
+}
+
+/** A kernel that does not answer in time is one more way to fail; the next beat tries again. */
+function answer(socket: NetlinkSocket, message: Uint8Array): number {
+  try {
+    return socket.request(message).errno
+  } catch (error) {
+    return errnoOf(error) ?? os.constants.errno.EIO
   }
 }
 

@@ -16,6 +16,7 @@ interface Host {
   readonly call: ReturnType<typeof remote>
   run(...argv: string[]): Promise<string>
   readonly pinDir: string
+  readonly pid: number
 }
 
 test('a host without IPv6 steers IPv4 alone', async (t) => {
@@ -90,26 +91,49 @@ test('a pinned program of another network namespace is left to die, and ours att
   t.like(await second.call<SteerState>({ op: 'read' }), { skLookup: { kind: 'attached' } })
 })
 
+test('several processes that attach at once end with one program', async (t) => {
+  const host = await startHost(t)
+  const racers = Array.from({ length: 4 }, () => {
+    const inside = [
+      '--target',
+      String(host.pid),
+      '--mount',
+      '--net',
+      '--',
+      process.execPath,
+      AGENT_MAIN,
+      host.pinDir,
+    ]
+    const child = spawn('/usr/bin/nsenter', inside, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
+    t.teardown(() => child.kill('SIGKILL'))
+    return remote(child)
+  })
+  await Promise.all(racers.map((call) => call({ op: 'live' })))
+  await Promise.all(racers.map((call) => call({ op: 'prepare', mechanism: 'sk_lookup' })))
+  await Promise.all(racers.map((call, i) => call({ op: 'add', keys: [{ ip: undefined, port: 30_000 + i }] })))
+  const { skLookup } = await host.call<SteerState>({ op: 'read' })
+  t.is(skLookup.kind === 'attached' && skLookup.keys.length, 4)
+  const inode = (await host.run('/usr/bin/readlink', '/proc/self/ns/net')).replaceAll(/[^0-9]/g, '')
+  const links = await host.run('/usr/sbin/bpftool', 'link', 'show')
+  t.is(links.split(`netns_ino ${inode} `).length - 1, 1, links)
+})
+
 test('a probe says that sk_lookup is usable here, and changes nothing', async (t) => {
   const host = await startHost(t)
   t.like(await host.call({ op: 'probe' }), { sk_lookup: { kind: 'usable' }, dnat: { kind: 'usable' } })
   t.is(await host.run('/usr/bin/ls', host.pinDir), '')
 })
 
-type StartedHost = Host & { readonly pid: number }
-
 /** A process with mounts and a network of its own. */
 async function startHost(
   t: ExecutionContext,
   like?: { readonly pinDir: string; readonly mountsOf: Host },
-): Promise<StartedHost> {
+): Promise<Host> {
   const folder = like === undefined ? mkdtempSync(join(tmpdir(), 'shunt-steer-hosts-')) : undefined
   const pinDir = like?.pinDir ?? `${folder}/bpf`
   const mounts = like === undefined ? ['--mount'] : []
   const enter =
-    like === undefined
-      ? []
-      : ['/usr/bin/nsenter', '--target', String((like.mountsOf as StartedHost).pid), '--mount']
+    like === undefined ? [] : ['/usr/bin/nsenter', '--target', String(like.mountsOf.pid), '--mount']
   const argv = [...enter, '/usr/bin/unshare', '--net', ...mounts, process.execPath, AGENT_MAIN, pinDir]
   const child = spawn(argv[0] ?? '', argv.slice(1), { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
   t.teardown(async () => {
