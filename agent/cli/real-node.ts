@@ -5,7 +5,7 @@ import { networkInterfaces } from 'node:os'
 import type { Paths } from '../config/paths.ts'
 import { createIptablesDatapath } from '../datapath/iptables/datapath.ts'
 import { stateText } from '../datapath/iptables/state.ts'
-import { saveRules } from '../datapath/iptables/tools.ts'
+import { saveRules, type ToolVariant } from '../datapath/iptables/tools.ts'
 import { chooseVariant } from '../datapath/iptables/variant.ts'
 import { walkTables } from '../datapath/iptables/walk-tables.ts'
 import { absentSteering } from '../datapath/steer/absent-steering.ts'
@@ -25,27 +25,33 @@ import type { KernelConnection, NodePorts, NodeSettings } from './ports.ts'
 import { listRemains } from './remains.ts'
 import { parseIpsetSave, type Sets } from './trace/sets.ts'
 
-export async function realNode(paths: Paths, settings: NodeSettings): Promise<NodePorts> {
+export function realNode(paths: Paths, settings: NodeSettings): NodePorts {
   const runner = createCommandRunner()
   const native = loadNative()
   const steering =
     native.kind === 'loaded'
       ? kernelSteering(native.native, { pinDir: visiblePinDir(paths, settings.agentPid) })
       : absentSteering(native.because)
-  const chosen =
-    settings.iptablesVariant === 'auto' ? await chooseVariant(runner) : { variant: settings.iptablesVariant }
+  const { iptablesVariant } = settings
+  // Offline commands only render: nothing is asked of the kernel before it is needed.
+  let chosen: Promise<ToolVariant> | undefined
+  const variant = (): Promise<ToolVariant> =>
+    (chosen ??=
+      iptablesVariant === 'auto'
+        ? chooseVariant(runner).then((choice) => choice.variant)
+        : Promise.resolve(iptablesVariant))
   const datapath = createIptablesDatapath({
     runner,
     steering,
     clock: systemClock,
     log: SILENT,
-    variant: chosen.variant === 'default' ? 'auto' : chosen.variant,
+    variant: iptablesVariant,
     settings: { masqueradeMark: (1 << settings.masqueradeBit) >>> 0 },
   })
   return {
     datapath,
     steering,
-    rules: async (family) => walkTables(await saveRules(runner, family, chosen.variant)),
+    rules: async (family) => walkTables(await saveRules(runner, family, await variant())),
     sets: () => readSets(runner),
     localAddresses,
     recentClients,

@@ -20,7 +20,7 @@ export function realPorts(): Ports {
     manifests: readOffline,
     node: async (paths, settings) => {
       const { realNode } = await import('./real-node.ts')
-      return await realNode(paths, settings)
+      return realNode(paths, settings)
     },
     processes: {
       agent: async (flags) => {
