@@ -8,7 +8,8 @@ import type { CommandRunner } from '../../kernel/command.ts'
 import type { CommitReport } from '../datapath.ts'
 import type { SteeringKernel } from '../steer/steering.ts'
 import type { IptablesChangeset } from './changeset.ts'
-import { restoreText } from './restore-text.ts'
+import { changeSize } from './diff.ts'
+import { restorePieces } from './restore-text.ts'
 import { destroySets, restoreRules, restoreSets, type ToolVariant } from './tools.ts'
 
 export type CommitStep =
@@ -59,10 +60,15 @@ export async function carryOut(
   })
   const failures: unknown[] = []
   for (const family of change.families) {
-    const text = restoreText(family)
-    await step(`rules-${family.family}`, text !== '', async () => {
+    await step(`rules-${family.family}`, changeSize(family) > 0, async () => {
       try {
-        const { durationMs } = await restoreRules(runner, family.family, tools.variant, text, signal)
+        const { durationMs } = await restoreRules(
+          runner,
+          family.family,
+          tools.variant,
+          restorePieces(family),
+          signal,
+        )
         kernelMs[family.family] = durationMs
       } catch (error) {
         // One family's failure must not keep the other from its rules (row 5: they are independent).

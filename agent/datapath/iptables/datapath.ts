@@ -16,6 +16,9 @@ import type { FamilyRules, IptablesState, SteeringState } from './state.ts'
 import { readSets, saveRules } from './tools.ts'
 import { chooseVariant, type VariantChoice } from './variant.ts'
 
+/** A read of more than this, some thousand Services, keeps digests: comparing is all that it is for. */
+const TEXT_LIMIT = 8_000_000
+
 export interface IptablesDatapathOptions {
   readonly runner: CommandRunner
   readonly steering: SteeringKernel
@@ -61,7 +64,8 @@ export function createIptablesDatapath(options: IptablesDatapathOptions): Datapa
   const read = async (signal: AbortSignal): Promise<IptablesState> => {
     const { variant: kind } = await variant()
     const rules: Partial<Record<Family, FamilyRules>> = {}
-    for (const family of await usableFamilies()) rules[family] = await saveRules(runner, family, kind, signal)
+    for (const family of await usableFamilies())
+      rules[family] = await saveRules(runner, family, kind, signal, TEXT_LIMIT)
     const { members } = await readSets(runner, signal)
     const state = await steering.read()
     const keys = state.skLookup.kind === 'attached' ? state.skLookup.keys : []

@@ -1,16 +1,19 @@
 // What turns the rules of one family into others. Chains are replaced whole, and only those whose content differs.
 
 import type { Family } from '../../model/ip.ts'
+import type { ServicePortPlan } from '../../plan/plan.ts'
 import { isOurBaseRule, MARTIAN_GUARD, type BaseRule } from './base-rules.ts'
+import { sameLines } from './digest.ts'
 import { KUBE_FIREWALL, KUBE_SERVICES } from './names.ts'
-import { serviceChains } from './service-chains.ts'
 import { SHARED_CHAINS, type SharedChain, type SharedLines } from './shared-lines.ts'
 import {
   baseOf,
   cachedLines,
-  chainsOf,
+  chainGroups,
   partsOf,
+  portChains,
   sharedChain,
+  type ChainGroup,
   type ChainKey,
   type FamilyRules,
   type ReadRules,
@@ -19,8 +22,7 @@ import {
 
 export interface FamilyChange {
   readonly family: Family
-  /** Chains to make or empty, and then to fill. */
-  readonly refill: ReadonlyMap<ChainKey, string>
+  readonly refill: readonly Refill[]
   /** Chains to empty and delete. */
   readonly drop: readonly ChainKey[]
   /** At the top of their chains, in this order from top to bottom. */
@@ -28,50 +30,89 @@ export interface FamilyChange {
   readonly remove: readonly BaseRule[]
 }
 
+/** Chains of one table to make or empty, and then to fill. */
+export interface Refill {
+  readonly keys: readonly ChainKey[]
+  /** Their rules, made when asked for: all of ten thousand Services at once would be 50 MB. */
+  readonly lines: () => string
+}
+
 export function changeSize({ refill, drop, insert, remove }: FamilyChange): number {
-  return refill.size + drop.length + insert.length + remove.length
+  const chains = refill.reduce((sum, { keys }) => sum + keys.length, 0)
+  return chains + drop.length + insert.length + remove.length
 }
 
 /** The changes of a rendered family whose context stayed: only Service ports that are other objects are looked at. */
 export function diffPorts(family: Family, live: RenderedRules, want: RenderedRules): FamilyChange {
-  const refill = new Map<ChainKey, string>()
+  const refill: Refill[] = []
   const drop: ChainKey[] = []
   const dirty = new Set<SharedChain>()
-  const touch = (key: Parameters<typeof want.ports.get>[0]): void => {
-    const [before, after] = [live.ports.get(key), want.ports.get(key)]
-    if (before === after) return
-    const old = before === undefined ? new Map<string, string>() : serviceChains(before, live.context)
-    const now = after === undefined ? new Map<string, string>() : serviceChains(after, want.context)
-    for (const [chain, lines] of now) if (old.get(chain) !== lines) refill.set(`nat ${chain}`, lines)
-    for (const chain of old.keys()) if (!now.has(chain)) drop.push(`nat ${chain}`)
+  const touch = (before: ServicePortPlan | undefined, after: ServicePortPlan | undefined): void => {
+    const old = portChains(before, live.context)
+    const group: ChainGroup = () => portChains(after, want.context)
+    const now = group()
+    pushRefill(refill, group, now, (key) => old.get(key))
+    for (const key of old.keys()) if (!now.has(key)) drop.push(key)
     const oldLines: SharedLines = before === undefined ? {} : cachedLines(before, live.context)
     const newLines: SharedLines = after === undefined ? {} : cachedLines(after, want.context)
     for (const shared of SHARED_CHAINS)
       if (partsOf(shared).some((part) => oldLines[part] !== newLines[part])) dirty.add(shared)
   }
-  for (const key of want.ports.keys()) touch(key)
-  for (const key of live.ports.keys()) if (!want.ports.has(key)) touch(key)
+  for (const [key, after] of want.ports) {
+    const before = live.ports.get(key)
+    if (before !== after) touch(before, after)
+  }
+  for (const [key, before] of live.ports) if (!want.ports.has(key)) touch(before, undefined)
   if (live.clashes !== want.clashes) dirty.add(`nat ${KUBE_SERVICES}`)
-  for (const shared of SHARED_CHAINS) if (dirty.has(shared)) refill.set(shared, sharedChain(want, shared))
+  for (const shared of SHARED_CHAINS)
+    if (dirty.has(shared)) refill.push({ keys: [shared], lines: () => sharedChain(want, shared) })
   return { family, refill, drop, insert: [], remove: [] }
 }
 
-/** The changes from what was read to anything; `want` undefined: nothing of ours shall be left. */
+/** The changes from what was read to what is wanted; `want` undefined: nothing of ours shall be left. */
 export function diffRead(family: Family, live: ReadRules, want: FamilyRules | undefined): FamilyChange {
-  const refill = new Map<ChainKey, string>()
+  const refill: Refill[] = []
   const wanted = new Set<ChainKey>()
-  if (want !== undefined)
-    for (const [key, lines] of chainsOf(want)) {
-      wanted.add(key)
-      if (live.chains.get(key) !== lines) refill.set(key, lines)
-    }
+  for (const group of want === undefined ? [] : groupsOf(want)) {
+    const now = group()
+    for (const key of now.keys()) wanted.add(key)
+    pushRefill(refill, group, now, (key) => live.chains.get(key))
+  }
   const drop = [...live.chains.keys()].filter((key) => !wanted.has(key))
   const base = diffBase(live, want === undefined ? [] : baseOf(want))
   const firewall: ChainKey = `filter ${KUBE_FIREWALL}`
   // Declaring a chain empties it, so the shared one is declared only when it is not there.
-  if (base.needsFirewall && live.foreignFirewallRules === undefined) refill.set(firewall, '')
+  if (base.needsFirewall && live.foreignFirewallRules === undefined)
+    refill.push({ keys: [firewall], lines: () => '' })
   if (base.leavesFirewallEmpty) drop.push(firewall)
   return { family, refill, drop, insert: base.insert, remove: base.remove }
+}
+
+function groupsOf(rules: FamilyRules): Iterable<ChainGroup> {
+  if (rules.kind === 'rendered') return chainGroups(rules)
+  return [...rules.chains].map(
+    ([key, lines]) =>
+      () =>
+        new Map([[key, lines]]),
+  )
+}
+
+function pushRefill(
+  refill: Refill[],
+  group: ChainGroup,
+  now: ReadonlyMap<ChainKey, string>,
+  liveLines: (key: ChainKey) => string | undefined,
+): void {
+  const keys: ChainKey[] = []
+  for (const [key, lines] of now) if (!sameLines(liveLines(key), lines)) keys.push(key)
+  if (keys.length === 0) return
+  refill.push({
+    keys,
+    lines: () => {
+      const again = group()
+      return keys.map((key) => again.get(key) ?? '').join('')
+    },
+  })
 }
 
 interface BaseChange {

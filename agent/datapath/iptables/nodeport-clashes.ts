@@ -3,6 +3,7 @@
 // the NodePorts, if the address is one of the node's. Usually there is none: NodePorts have a range of their own.
 
 import type { ServicePortKey } from '../../model/ids.ts'
+import { PROTOCOLS, type Port, type Protocol } from '../../model/port.ts'
 import type { ServicePortPlan } from '../../plan/plan.ts'
 import { clientKinds } from './clients.ts'
 import type { FamilyContext } from './context.ts'
@@ -15,15 +16,15 @@ export function nodePortClashes(
   ports: ReadonlyMap<ServicePortKey, ServicePortPlan>,
   context: FamilyContext,
 ): string {
-  const nodePorts = new Set<string>()
+  const nodePorts = new Set<number>()
   for (const { protocol, frontends } of ports.values())
-    for (const { ip, port } of frontends) if (ip === undefined) nodePorts.add(`${protocol} ${port}`)
+    for (const { ip, port } of frontends) if (ip === undefined) nodePorts.add(numberOf(protocol, port))
   if (nodePorts.size === 0) return ''
   const rules: string[] = []
   for (const port of ports.values())
     for (const frontend of port.frontends) {
       const { ip, port: number } = frontend
-      if (ip === undefined || !nodePorts.has(`${port.protocol} ${number}`)) continue
+      if (ip === undefined || !nodePorts.has(numberOf(port.protocol, number))) continue
       const always =
         frontend.sources === undefined &&
         !isFailClosed(port, frontend) &&
@@ -40,4 +41,9 @@ export function nodePortClashes(
       )
     }
   return lines(...rules)
+}
+
+/** A number, because this is asked of every address of every Service at each render. */
+function numberOf(protocol: Protocol, port: Port): number {
+  return PROTOCOLS.indexOf(protocol) * 65_536 + port
 }

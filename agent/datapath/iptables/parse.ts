@@ -3,6 +3,7 @@
 
 import { ShuntError } from '../../model/errors.ts'
 import { FIREWALL_JUMP, isOurBaseRule, MARTIAN_GUARD, type BaseRule } from './base-rules.ts'
+import { digestOf } from './digest.ts'
 import { isOurChain, KUBE_FIREWALL, TABLES, type TableName } from './names.ts'
 import type { ChainKey, ReadRules } from './state.ts'
 
@@ -18,19 +19,35 @@ export function parseSave(text: string): ReadRules {
   return parser.end()
 }
 
-export function createSaveParser(): SaveParser {
-  const chains = new Map<ChainKey, string[]>()
+/** Chains beyond `textLimit` characters are kept as digests. */
+export function createSaveParser(textLimit = Infinity): SaveParser {
+  const chains = new Map<ChainKey, string>()
+  let textLength = 0
   const base: BaseRule[] = []
   let foreignFirewallRules: number | undefined
   let table: TableName | undefined
   let rest = ''
 
+  // iptables-save prints the rules of a chain together.
+  let current = ''
+  let pending: string[] = []
+  const finishChain = (): void => {
+    if (table === undefined || pending.length === 0) return
+    const key: ChainKey = `${table} ${current}`
+    const lines = (chains.get(key) ?? '') + pending.join('')
+    textLength += lines.length
+    chains.set(key, textLength > textLimit ? digestOf(lines) : lines)
+    pending = []
+  }
+
   const takeRule = (chain: string, spec: string): void => {
     if (table === undefined) return
     const normal = normalSpec(spec)
-    const lines = chains.get(`${table} ${chain}`)
-    if (lines !== undefined) lines.push(`-A ${chain}${normal === '' ? '' : ` ${normal}`}\n`)
-    else if (isOurBaseRule({ chain, spec: normal }) || normal === FIREWALL_JUMP)
+    if (chains.has(`${table} ${chain}`)) {
+      if (chain !== current) finishChain()
+      current = chain
+      pending.push(`-A ${chain}${normal === '' ? '' : ` ${normal}`}\n`)
+    } else if (isOurBaseRule({ chain, spec: normal }) || normal === FIREWALL_JUMP)
       base.push({ table, chain, spec: normal })
     else if (table === 'filter' && chain === KUBE_FIREWALL && normal !== MARTIAN_GUARD)
       foreignFirewallRules = (foreignFirewallRules ?? 0) + 1
@@ -42,9 +59,10 @@ export function createSaveParser(): SaveParser {
       takeRule(end < 0 ? line.slice(3) : line.slice(3, end), end < 0 ? '' : line.slice(end + 1))
     } else if (line.startsWith(':')) {
       const chain = line.slice(1, line.indexOf(' '))
-      if (table !== undefined && isOurChain(chain)) chains.set(`${table} ${chain}`, [])
+      if (table !== undefined && isOurChain(chain)) chains.set(`${table} ${chain}`, '')
       if (table === 'filter' && chain === KUBE_FIREWALL) foreignFirewallRules ??= 0
     } else if (line.startsWith('*')) {
+      finishChain()
       table = TABLES.find((known) => line === `*${known}`)
     } else if (line.startsWith('#')) {
       if (line.includes('incompatible')) throw unknown(`iptables-save says: ${line}`)
@@ -59,9 +77,8 @@ export function createSaveParser(): SaveParser {
     },
     end: () => {
       takeLine(rest)
-      const texts = new Map<ChainKey, string>()
-      for (const [key, lines] of chains) texts.set(key, lines.join(''))
-      return { kind: 'read', chains: texts, base, foreignFirewallRules }
+      finishChain()
+      return { kind: 'read', chains, base, foreignFirewallRules }
     },
   }
 }

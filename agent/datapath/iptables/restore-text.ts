@@ -7,25 +7,42 @@ import type { ChainKey } from './state.ts'
 
 /** '' if there is nothing to do. */
 export function restoreText(change: FamilyChange): string {
-  return TABLES.map((table) => tableText(table, change)).join('')
+  return [...restorePieces(change)].join('')
 }
 
-function tableText(table: TableName, change: FamilyChange): string {
-  const refill = [...change.refill].filter(([key]) => tableOf(key) === table)
+const PIECE_CHARS = 64 * 1024
+
+/** The same in pieces of moderate size, made as they are drawn. */
+export function* restorePieces(change: FamilyChange): Generator<string> {
+  let piece: string[] = []
+  let length = 0
+  for (const table of TABLES)
+    for (const part of tableParts(table, change)) {
+      piece.push(part)
+      length += part.length
+      if (length < PIECE_CHARS) continue
+      yield piece.join('')
+      piece = []
+      length = 0
+    }
+  if (length > 0) yield piece.join('')
+}
+
+function* tableParts(table: TableName, change: FamilyChange): Generator<string> {
+  const refill = change.refill.filter(({ keys: [key] }) => key !== undefined && tableOf(key) === table)
   const drop = change.drop.filter((key) => tableOf(key) === table)
   const insert = change.insert.filter((rule) => rule.table === table)
   const remove = change.remove.filter((rule) => rule.table === table)
-  if (refill.length + drop.length + insert.length + remove.length === 0) return ''
-  const parts = [`*${table}\n`]
-  for (const [key] of refill) parts.push(declaration(key))
-  for (const key of drop) parts.push(declaration(key))
-  for (const { chain, spec } of remove) parts.push(`-D ${chain} ${spec}\n`)
+  if (refill.length + drop.length + insert.length + remove.length === 0) return
+  yield `*${table}\n`
+  for (const { keys } of refill) for (const key of keys) yield declaration(key)
+  for (const key of drop) yield declaration(key)
+  for (const { chain, spec } of remove) yield `-D ${chain} ${spec}\n`
   // Each goes to the top, so the last one first.
-  for (const { chain, spec } of insert.toReversed()) parts.push(`-I ${chain} ${spec}\n`)
-  for (const [, lines] of refill) parts.push(lines)
-  for (const key of drop) parts.push(`-X ${chainOf(key)}\n`)
-  parts.push('COMMIT\n')
-  return parts.join('')
+  for (const { chain, spec } of insert.toReversed()) yield `-I ${chain} ${spec}\n`
+  for (const { lines } of refill) yield lines()
+  for (const key of drop) yield `-X ${chainOf(key)}\n`
+  yield 'COMMIT\n'
 }
 
 function declaration(key: ChainKey): string {

@@ -49,7 +49,7 @@ export type ChainKey = `${TableName} ${string}`
 
 export interface ReadRules {
   readonly kind: 'read'
-  /** Our chains; the value is the chain's lines, each with its end. */
+  /** Our chains; the value is the chain's lines, each with its end, or their digest (see parse.ts). */
   readonly chains: ReadonlyMap<ChainKey, string>
   /** Ours in chains of others, in their order, repetitions too. */
   readonly base: readonly BaseRule[]
@@ -64,16 +64,31 @@ export const NO_RULES: ReadRules = {
   foreignFirewallRules: undefined,
 }
 
-/** Every chain of the family with its lines. */
+/** Chains of one table and, when asked for, their lines, each line with its end. */
+export type ChainGroup = () => ReadonlyMap<ChainKey, string>
+
+/** Every chain of the family, those of one Service port together. */
+export function* chainGroups(rules: RenderedRules): Generator<ChainGroup> {
+  for (const [key, lines] of fixedRules(rules.context).chains) yield () => new Map([[key, lines]])
+  for (const shared of SHARED_CHAINS) yield () => new Map([[shared, sharedChain(rules, shared)]])
+  for (const port of rules.ports.values()) yield () => portChains(port, rules.context)
+}
+
+/** The chains that belong to one Service port alone. */
+export function portChains(
+  port: ServicePortPlan | undefined,
+  context: FamilyContext,
+): ReadonlyMap<ChainKey, string> {
+  const chains = new Map<ChainKey, string>()
+  if (port !== undefined)
+    for (const [chain, lines] of serviceChains(port, context)) chains.set(`nat ${chain}`, lines)
+  return chains
+}
+
+/** Every chain of the family with its lines, or with their digest. */
 export function* chainsOf(rules: FamilyRules): Generator<readonly [ChainKey, string]> {
-  if (rules.kind === 'read') {
-    yield* rules.chains
-    return
-  }
-  yield* fixedRules(rules.context).chains
-  for (const shared of SHARED_CHAINS) yield [shared, sharedChain(rules, shared)]
-  for (const port of rules.ports.values())
-    for (const [chain, lines] of serviceChains(port, rules.context)) yield [`nat ${chain}`, lines]
+  if (rules.kind === 'read') yield* rules.chains
+  else for (const group of chainGroups(rules)) yield* group()
 }
 
 /** The whole text of a chain to which many Service ports add lines. */
@@ -108,9 +123,16 @@ const lineCache = new WeakMap<
 export function cachedLines(port: ServicePortPlan, context: FamilyContext): SharedLines {
   const cached = lineCache.get(port)
   if (cached?.context === context) return cached.lines
-  const lines = sharedLines(port, context)
+  const lines: Partial<Record<SharedPart, string>> = {}
+  for (const [part, text] of Object.entries(sharedLines(port, context)))
+    lines[part as SharedPart] = flat(text)
   lineCache.set(port, { context, lines })
   return lines
+}
+
+/** A string put together of many keeps them all, at many times its size, and is taken apart at every join. */
+function flat(text: string): string {
+  return Buffer.from(text).toString()
 }
 
 /** A text that is equal for equal states, for comparing and for people. */

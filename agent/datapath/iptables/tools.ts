@@ -18,15 +18,20 @@ export function toolName(family: Family, variant: ToolVariant, tool: '' | '-save
 /** How long a tool waits for /run/xtables.lock (legacy), as kube-proxy does. */
 const LOCK_WAIT_S = 5
 
+/** What is ours; chains beyond `textLimit` characters come as digests. */
 export async function saveRules(
   runner: CommandRunner,
   family: Family,
   variant: ToolVariant,
   signal?: AbortSignal,
+  textLimit = Infinity,
 ): Promise<ReadRules> {
-  const parser = createSaveParser()
-  const { stdout } = await mustRun(runner, { program: toolName(family, variant, '-save'), args: [] }, signal)
-  parser.push(stdout)
+  const parser = createSaveParser(textLimit)
+  const program = toolName(family, variant, '-save')
+  const onStdout = (piece: string): void => {
+    parser.push(piece)
+  }
+  await mustRun(runner, { program, args: [], onStdout }, signal)
   return parser.end()
 }
 
@@ -34,12 +39,12 @@ export async function restoreRules(
   runner: CommandRunner,
   family: Family,
   variant: ToolVariant,
-  text: string,
+  text: Iterable<string>,
   signal?: AbortSignal,
 ): Promise<CommandResult> {
   const program = toolName(family, variant, '-restore')
   const args = ['--noflush', '--wait', String(LOCK_WAIT_S)]
-  return await mustRun(runner, { program, args, stdin: text }, signal)
+  return await mustRun(runner, { program, args, stdinPieces: text }, signal)
 }
 
 /** Members of our sets; a node without the ipset program has none. */
