@@ -13,6 +13,8 @@ export type PeerCommand =
   | { readonly kind: 'say'; readonly text: string }
   /** Opens and keeps many at once; `data` is a JSON object of how many met which ending. */
   | { readonly kind: 'flood'; readonly ip: string; readonly port: number; readonly count: number }
+  /** Opens, sends a byte, and resets after 200 ms. */
+  | { readonly kind: 'abort'; readonly ip: string; readonly port: number }
   /** Closes all that are kept. */
   | { readonly kind: 'release' }
 
@@ -70,6 +72,14 @@ function run(command: PeerCommand): Promise<PeerAnswer> {
         }
         for (let i = 0; i < command.count; i++)
           void run({ kind: 'hold', ip: command.ip, port: command.port }).then(({ ending }) => note(ending))
+        return
+      }
+      case 'abort': {
+        const socket = connect({ host: command.ip, port: command.port })
+        socket.on('error', () => {})
+        socket.write('x')
+        setTimeout(() => socket.resetAndDestroy(), 200)
+        socket.once('close', () => resolve({ data: '', ending: 'closed' }))
         return
       }
       case 'release':

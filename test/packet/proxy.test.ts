@@ -146,6 +146,21 @@ test('a black hole and a refusal cost attempts, not the connection', async (t) =
   t.true(results.includes('ECONNREFUSED') && results.includes('ETIMEDOUT'), results.join())
 })
 
+test('a client that goes away while the endpoint is a black hole cancels the attempt', async (t) => {
+  const lab = await ProxyLab.start(t)
+  await lab.namespace.exec('iptables-nft', ...'-A INPUT -p tcp -d 10.244.1.2 --dport 8080 -j DROP'.split(' '))
+  await lab.startAgent(VIEW)
+  const proxy = lab.startProxy({ timeouts: { connectTimeoutMs: 60_000, deadlineMs: 60_000 } })
+  await proxy.until('serving', ({ state }) => state === 'serving')
+  lab.steer({ ip: '10.96.0.10', port: 80 })
+  await lab.ask({ kind: 'abort', ip: '10.96.0.10', port: 80 })
+  await proxy.until('idle', ({ connections }) => connections.accepted === 1 && connections.open === 0)
+  const [record] = (await proxy.connections()).ended
+  t.is(record?.ended, 'client-gone')
+  t.is(record?.attempts[0]?.result, 'cancelled')
+  t.is(await lab.namespace.exec('ss', '-tnH', 'state', 'syn-sent'), '')
+})
+
 test("the dead man's switch: a stalled proxy falls out of the path and comes back, a killed one is out", async (t) => {
   const lab = await ProxyLab.start(t)
   await lab.startAgent(VIEW)

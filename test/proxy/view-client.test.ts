@@ -155,7 +155,7 @@ test('it waits for an agent that is not there, and finds it again after it was g
   await agent.start()
   await agent.heard(1)
   agent.send({ kind: 'snapshot', view: view() })
-  await until(() => current.view !== undefined, 'the view arrives')
+  await agent.heard(2)
   await agent.stop()
   await until(() => !client.connected, 'it notices')
   t.is(current.view?.generation, 1)
