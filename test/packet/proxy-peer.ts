@@ -13,6 +13,8 @@ export type PeerCommand =
   | { readonly kind: 'say'; readonly text: string }
   /** Opens and keeps many at once; `data` is a JSON object of how many met which ending. */
   | { readonly kind: 'flood'; readonly ip: string; readonly port: number; readonly count: number }
+  /** So many connections, 50 at a time, that end in every way that a client can; resolves when all are over. */
+  | { readonly kind: 'storm'; readonly ip: string; readonly port: number; readonly count: number }
   /** Opens, sends a byte, and resets after 200 ms. */
   | { readonly kind: 'abort'; readonly ip: string; readonly port: number }
   /** Closes all that are kept. */
@@ -74,6 +76,19 @@ function run(command: PeerCommand): Promise<PeerAnswer> {
           void run({ kind: 'hold', ip: command.ip, port: command.port }).then(({ ending }) => note(ending))
         return
       }
+      case 'storm': {
+        let started = 0
+        let over = 0
+        const next = (): void => {
+          if (started >= command.count) return
+          misbehave(command.ip, command.port, started++, () => {
+            if (++over === command.count) resolve({ data: '', ending: 'end' })
+            next()
+          })
+        }
+        for (let i = 0; i < 50; i++) next()
+        return
+      }
       case 'abort': {
         const socket = connect({ host: command.ip, port: command.port })
         socket.on('error', () => {})
@@ -95,6 +110,35 @@ function run(command: PeerCommand): Promise<PeerAnswer> {
       }
     }
   })
+}
+
+function misbehave(ip: string, port: number, number: number, over: () => void): void {
+  const socket = connect({ host: ip, port, allowHalfOpen: true })
+  socket.on('error', () => {})
+  socket.once('close', over)
+  socket.once('end', () => socket.end())
+  socket.resume()
+  switch (number % 6) {
+    case 0:
+      socket.end('in order')
+      break
+    case 1:
+      socket.end()
+      break
+    case 2:
+      socket.once('connect', () => socket.resetAndDestroy())
+      break
+    case 3:
+      socket.write(Buffer.alloc(100_000))
+      socket.once('data', () => socket.resetAndDestroy())
+      break
+    case 4:
+      socket.once('data', () => socket.destroy())
+      break
+    default:
+      socket.write('x')
+      setTimeout(() => socket.end(), 5)
+  }
 }
 
 for await (const line of createInterface({ input: process.stdin })) {

@@ -1,7 +1,7 @@
 // The proxy process on the real kernel: both ways in, the dead man's switch, privileges, drain, restart alone.
 
 import test from 'ava'
-import { readFile } from 'node:fs/promises'
+import { readdir, readFile } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { frontend, service, view, WEB } from '../proxy/views.ts'
 import { ProxyLab } from './proxy-lab.ts'
@@ -258,3 +258,31 @@ test('few descriptors: a flood is served as far as they reach, the rest is reset
   await proxy.until('idle', (status) => status.connections.open === 0)
   t.like(await lab.ask({ kind: 'dial', ip: '10.96.0.10', port: 80, send: 'hi' }), { data: 'four\nhi' })
 })
+
+test('a storm of clients that end in every way leaves no connection and no descriptor behind', async (t) => {
+  const lab = await ProxyLab.start(t)
+  await lab.ask({ kind: 'serve', ip: '10.244.1.2', port: 8080, name: 'four' })
+  await lab.startAgent(
+    view({
+      frontends: { '10.96.0.10|80': frontend() },
+      // One of the two refuses.
+      services: { [WEB]: service(['10.244.1.2:8080', '10.244.1.2:9']) },
+    }),
+  )
+  const proxy = lab.startProxy()
+  const { pid } = await proxy.until('serving', ({ state }) => state === 'serving')
+  lab.steer({ ip: '10.96.0.10', port: 80 })
+  await lab.ask({ kind: 'storm', ip: '10.96.0.10', port: 80, count: 200 })
+  await proxy.until('idle', ({ connections }) => connections.open === 0)
+  const before = await descriptors(pid)
+  await lab.ask({ kind: 'storm', ip: '10.96.0.10', port: 80, count: 3_000 })
+  await proxy.until('idle', ({ connections }) => connections.open === 0)
+  const after = await descriptors(pid)
+  // The question for the status has a descriptor of its own, which may be there or not.
+  t.true(Math.abs(after - before) <= 2, `${before} descriptors before, ${after} after`)
+  t.notRegex(proxy.log, /a bug was met/)
+})
+
+async function descriptors(pid: number): Promise<number> {
+  return (await readdir(`/proc/${pid}/fd`)).length
+}
