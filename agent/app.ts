@@ -161,17 +161,20 @@ async function construct(
     }),
   )
   const epoch = randomUUID()
+  const publisher = createViewPublisher({
+    server: views,
+    viewOf: (plan) => publishView(plan, { epoch }),
+    base: await lastView(paths.lastView, log),
+    clock,
+    log: log.child({ component: 'views' }),
+  })
+  open.defer(() => publisher.stop())
   const reconciler = createReconciler({
     source,
     complete: (snapshot) => (snapshot.node === undefined ? withHostNode(snapshot, host()) : snapshot),
     planOptions: optionsNow,
     datapath: chosen.datapath,
-    views: createViewPublisher({
-      server: views,
-      viewOf: (plan) => publishView(plan, { epoch }),
-      base: await lastView(paths.lastView, log),
-      log: log.child({ component: 'views' }),
-    }),
+    views: publisher,
     clock,
     log: log.child({ component: 'sync' }),
     metrics,

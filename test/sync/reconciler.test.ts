@@ -62,6 +62,8 @@ function setUp(given: { base?: ProxyView; ack?: AckResult } = {}) {
     views: createViewPublisher({
       viewOf,
       base: given.base,
+      clock,
+      lingerMs: LINGER_MS,
       log,
       server: {
         publish: (view) => story.push(`view ${Object.keys(view.frontends).join(' ')}`),
@@ -103,6 +105,7 @@ function setUp(given: { base?: ProxyView; ack?: AckResult } = {}) {
 }
 
 const OPTIONS = someOptions()
+const LINGER_MS = 50
 const A = '10.96.0.1'
 const B = '10.96.0.2'
 
@@ -158,6 +161,31 @@ test('the proxy knows what comes before the kernel, and keeps what goes until af
     'commit',
     'view ',
   ])
+})
+
+test('what goes stays with the proxy for a while: a connection may have been steered just before', async (t) => {
+  const { change, clock, story, put } = setUp()
+  await change(snapshotOf(1, { a: A, b: B }))
+  story.length = 0
+  put(snapshotOf(2, { a: A }))
+  await clock.advance(0)
+  t.deepEqual(story, ['commit'], 'committed, and nothing was taken from the proxy')
+  await clock.advance(LINGER_MS - 1)
+  t.deepEqual(story, ['commit'])
+  await clock.advance(1)
+  t.deepEqual(story, ['commit', `view ${A}|80`])
+})
+
+test('what goes and comes back in time is never taken from the proxy', async (t) => {
+  const { change, clock, story } = setUp()
+  await change(snapshotOf(1, { a: A, b: B }))
+  story.length = 0
+  await change(snapshotOf(2, { a: A }))
+  t.is(story.at(-1), `view ${A}|80`)
+  await change(snapshotOf(3, { a: A, b: B }))
+  await clock.advance(10 * LINGER_MS)
+  t.is(story.at(-1), 'commit')
+  t.is(story.at(-3), `view ${A}|80 ${B}|80`)
 })
 
 test('what the proxy served under the last agent is kept until the first commit', async (t) => {

@@ -158,6 +158,8 @@ function answered(text: string, startedMs: number): Seen {
 function notOpened(code: string, ms: number): Seen {
   if (code === 'ECONNREFUSED') return { kind: 'refused', ms }
   if (code === 'ETIMEDOUT') return { kind: 'silent', ms }
+  // Reset between the handshake and our hearing of it.
+  if (code === 'ECONNRESET' || code === 'EPIPE') return { kind: 'broken', code, ms }
   return { kind: 'unreachable', code, ms }
 }
 
