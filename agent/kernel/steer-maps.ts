@@ -50,6 +50,27 @@ export function withSteerMaps<T>(
   })
 }
 
+/** Runs with the maps if all of them are pinned; makes nothing. undefined: some are not. */
+export function withPinnedSteerMaps<T>(
+  native: { readonly bpf: NativeBpf; closeFd(fd: Fd): void },
+  pinDir: string,
+  use: (maps: SteerMaps) => T,
+): T | undefined {
+  return closeAll(native, (own) => {
+    const open = (name: keyof typeof SHAPES): Fd | undefined => {
+      const fd = native.bpf.openPin(path.join(pinDir, name))
+      return fd === undefined ? undefined : own(fd)
+    }
+    const [frontends, listeners, counters] = [
+      open('steer_frontends'),
+      open('steer_listeners'),
+      open('steer_counters'),
+    ]
+    if (frontends === undefined || listeners === undefined || counters === undefined) return undefined
+    return use({ frontends, listeners, counters })
+  })
+}
+
 /** Loads the program onto the maps and attaches it to this network namespace, or replaces the program there. */
 export function attachSteering(bpf: NativeBpf, pinDir: string, maps: SteerMaps): void {
   bpf.attachSkLookup({

@@ -1,14 +1,18 @@
 // Ends itself at one stage of the addon's life; see lifecycle.test.ts. Arguments: stage, path of the addon.
 
 import { readFileSync, readlinkSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { Worker, isMainThread, parentPort } from 'node:worker_threads'
 import { fileURLToPath } from 'node:url'
 
 import { ADDON_PATH, loadNative } from '#agent/kernel/native.ts'
+import { kernelSteering } from '#agent/datapath/steer/kernel-steering.ts'
+import { conntrack } from '#agent/kernel/conntrack.ts'
+import { openHeartbeat } from '#agent/kernel/heartbeat.ts'
 import type { Ip } from '#agent/model/ip.ts'
 
 const [, , stage = '', path = ADDON_PATH] = process.argv
-/** Reserved for documentation: nobody answers, so that connections stay pending. */
+/** The neighbour that never answers. */
 const NOBODY = '192.0.2.1' as Ip
 const LOOPBACK = '127.0.0.1' as Ip
 
@@ -23,7 +27,8 @@ switch (stage) {
     native.connector()
     break
   case 'exit-with-pending':
-    pendingConnections(10)
+    // Only a stage that is what it says tests anything.
+    await Promise.race([...pendingConnections(10), sleep(100).then(() => process.stdout.write('pending\n'))])
     process.exit(0)
     break
   case 'exit-with-undelivered': {
@@ -55,6 +60,38 @@ switch (stage) {
   case 'netlink-open':
     native.netlink('route')
     break
+  case 'steer': {
+    const steering = kernelSteering(native, { pinDir: process.argv[4] ?? '' })
+    await steering.probe()
+    for (const mechanism of ['sk_lookup', 'sk_lookup', 'dnat', 'sk_lookup', 'off'] as const) {
+      await steering.prepare(mechanism)
+      const keys = [{ ip: LOOPBACK, port: 80 }]
+      await steering.add(keys)
+      await steering.read()
+      await steering.remove(keys)
+    }
+    conntrack(native.netlink('netfilter')).entries()
+    openHeartbeat(native).beat()
+    // The kernel refuses all of these; none may do more than throw.
+    for (const refused of [
+      () => native.closeFd(1_000_000),
+      () => native.setSocketMark(0, 1),
+      () => native.originalDestination(0, 'IPv4'),
+      () => native.bpf.mapUpdate(0, new Uint8Array(20), new Uint8Array(1)),
+      () => native.bpf.tryLoad('/nonexistent.o'),
+      () => native.bpf.tryLoad('/proc/self/exe'),
+      () => native.netlink('route').request(new Uint8Array(3)),
+      () => native.netlink('route').request(new Uint8Array(64).fill(0xff)).errno === 0 || fail(),
+    ]) {
+      try {
+        refused()
+        process.stdout.write(`not refused: ${String(refused)}\n`)
+      } catch {
+        // as it should be
+      }
+    }
+    break
+  }
   case 'garbage':
     for (let i = 0; i < 50; i++) {
       const connector = native.connector()
@@ -70,16 +107,16 @@ switch (stage) {
         await new Promise((resolve) => worker.once('message', resolve))
         await worker.terminate()
       }
-      pendingConnections(1)
+      void pendingConnections(1)
     } else {
-      pendingConnections(10)
+      void pendingConnections(10)
       // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a port between threads has no origin
       parentPort?.postMessage('pending')
       setInterval(() => undefined, 1000)
     }
     break
   case 'uncaught':
-    pendingConnections(3)
+    void pendingConnections(3)
     setTimeout(() => {
       throw new Error('on purpose')
     }, 20)
@@ -93,9 +130,13 @@ if (isMainThread && stage !== 'uncaught') {
   if (stage === 'terminated-worker') process.exit(0)
 }
 
-function pendingConnections(count: number): void {
+function pendingConnections(count: number): Promise<unknown>[] {
   const connector = native.connector()
-  for (let i = 0; i < count; i++) void connector.connect({ ip: NOBODY, port: 9 }).result
+  return Array.from({ length: count }, () => connector.connect({ ip: NOBODY, port: 9 }).result)
+}
+
+function fail(): never {
+  throw new Error('refused')
 }
 
 function portOf(fd: number): number {

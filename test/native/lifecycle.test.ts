@@ -3,6 +3,9 @@
 
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 import test, { type ExecutionContext } from 'ava'
@@ -13,13 +16,28 @@ const NATIVE = fileURLToPath(new URL('../../native', import.meta.url))
 const ASAN_ADDON = `${NATIVE}/build/asan/shunt.node`
 const MAIN = fileURLToPath(new URL('./lifecycle-main.ts', import.meta.url))
 
+/**
+ * Brings `lo` up, so that loopback connections work, makes a neighbour that never answers, so that connections to it
+ * stay pending, and becomes the program of the arguments.
+ */
+const START = `/usr/sbin/ip -batch - <<'END' && exec "$0" "$@"
+link set lo up
+link add v0 type veth peer name v1
+addr add 192.0.2.2/24 dev v0
+link set v0 up
+link set v1 up
+neigh replace 192.0.2.1 lladdr 02:00:00:00:00:01 dev v0
+END
+`
+
 const STAGES: Readonly<Record<string, string>> = {
   loaded: 'done\n',
   'exit-with-idle-connector': 'done\n',
-  'exit-with-pending': '',
+  'exit-with-pending': 'pending\n',
   'exit-with-undelivered': '',
   'close-in-callback': 'failed failed\ndone\n',
   'netlink-open': 'done\n',
+  steer: 'done\n',
   garbage: 'done\n',
   'terminated-worker': 'done\n',
 }
@@ -65,7 +83,11 @@ async function run(
   addon: string,
   env: Readonly<Record<string, string>>,
 ): Promise<{ code: unknown; signal: unknown; output: string }> {
-  const child = spawn(process.execPath, ['--expose-gc', MAIN, stage, addon], {
+  // Every run in a network and with mounts of its own, because some stages change both.
+  const pins = mkdtempSync(join(tmpdir(), 'shunt-lifecycle-'))
+  t.teardown(() => rmSync(pins, { recursive: true, force: true }))
+  const node = [process.execPath, '--expose-gc', MAIN, stage, addon, `${pins}/bpf`]
+  const child = spawn('/usr/bin/unshare', ['--net', '--mount', '--', '/bin/sh', '-c', START, ...node], {
     env: { ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
     timeout: 60_000,

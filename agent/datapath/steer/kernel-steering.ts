@@ -1,6 +1,6 @@
 // SteeringKernel over the addon: the BPF program with its pinned maps, and policy routing.
 
-import { existsSync } from 'node:fs'
+import { existsSync, rmSync } from 'node:fs'
 
 import { messageOf } from '../../model/errors.ts'
 import { FAMILIES, type Ip } from '../../model/ip.ts'
@@ -20,6 +20,7 @@ import {
   STEER_KEY_BYTES,
   STEER_MAX_FRONTENDS,
   steerLinkPin,
+  withPinnedSteerMaps,
   withSteerMaps,
 } from '../../kernel/steer-maps.ts'
 import { policyRouting, type PolicyRouting } from './policy-routing.ts'
@@ -40,13 +41,13 @@ export function kernelSteering(native: Native, { pinDir }: { readonly pinDir: st
         if (mechanism === 'off') {
           routes.removeSelfTest()
           routes.removeMarked()
-          removePinFolder(native.bpf, pinDir)
+          detach(native, pinDir)
           return
         }
         routes.ensureSelfTest(families)
         if (mechanism === 'dnat') {
           routes.removeMarked()
-          removePinFolder(native.bpf, pinDir)
+          detach(native, pinDir)
           return
         }
         withSteerMaps(native, pinDir, (maps, fresh) => {
@@ -89,6 +90,20 @@ export function kernelSteering(native: Native, { pinDir }: { readonly pinDir: st
   }
 }
 
+/**
+ * Ends the program, and nothing is steered by it any more. The maps stay: the proxy's listeners are in them, and it puts
+ * them there only at its start, so that sk_lookup could not be tried again without a new proxy.
+ */
+function detach(native: Native, pinDir: string): void {
+  rmSync(steerLinkPin(pinDir), { force: true })
+  if (!existsSync(pinDir)) return
+  withSteerMaps(native, pinDir, ({ frontends }) => {
+    const bytes = native.bpf.mapKeys(frontends, STEER_KEY_BYTES, STEER_MAX_FRONTENDS)
+    for (let at = 0; at < bytes.length; at += STEER_KEY_BYTES)
+      native.bpf.mapDelete(frontends, bytes.subarray(at, at + STEER_KEY_BYTES))
+  })
+}
+
 /** The map is used as a set. */
 const PRESENT = Uint8Array.of(1)
 
@@ -120,7 +135,7 @@ function readSkLookup(native: Native, pinDir: string): SkLookupState {
   if (!existsSync(steerLinkPin(pinDir))) return { kind: 'absent', because: 'no program is pinned' }
   if (!isSteeringAttached(native.bpf, pinDir))
     return { kind: 'absent', because: 'the pinned program belongs to another network namespace' }
-  return withSteerMaps(native, pinDir, ({ frontends, listeners, counters }) => {
+  const read = withPinnedSteerMaps(native, pinDir, ({ frontends, listeners, counters }): SkLookupState => {
     const bytes = native.bpf.mapKeys(frontends, STEER_KEY_BYTES, STEER_MAX_FRONTENDS)
     const keys: SteerKey[] = []
     for (let at = 0; at < bytes.length; at += STEER_KEY_BYTES) {
@@ -140,6 +155,7 @@ function readSkLookup(native: Native, pinDir: string): SkLookupState {
       },
     }
   })
+  return read ?? { kind: 'absent', because: 'a pinned map is missing' }
 }
 
 function withRouting<T>(native: Native, use: (routes: PolicyRouting) => T): T {
