@@ -7,7 +7,7 @@ import type { ServiceId, ServicePortKey } from '../model/ids.ts'
 import { FAMILIES, type Family } from '../model/ip.ts'
 import type { Service } from '../model/service.ts'
 import { changedServices } from './changed-services.ts'
-import { addClaim, claimantsOf, conflictsOf, emptyClaims, removeClaim, type ClaimIndex } from './claims.ts'
+import { addClaim, conflictsOf, emptyClaims, removeClaim, winnerOf, type ClaimIndex } from './claims.ts'
 import { nodeFacts, type NodeFacts } from './node-facts.ts'
 import type { FamilyPlan, Plan, PlanOptions, ServicePortPlan } from './plan.ts'
 import { claimsOf, portsByKey, servicePorts, type ByFamily, type Setting } from './service-ports.ts'
@@ -115,8 +115,8 @@ function moveClaims(
   options: PlanOptions,
 ): ReadonlySet<ServiceId> {
   const affected = new Set(changed)
-  const touch = (services: readonly ServiceId[]): void => {
-    for (const service of services) affected.add(service)
+  const touch = (service: ServiceId | undefined): void => {
+    if (service !== undefined) affected.add(service)
   }
   for (const id of changed) {
     const old = before.get(id)
@@ -133,7 +133,7 @@ function moveClaims(
       for (const { address, protocol } of [...removed, ...added])
         if (address.ip === undefined)
           for (const other of FAMILIES)
-            if (claims[other] !== undefined) touch(claimantsOf(claims[other], address, protocol))
+            if (claims[other] !== undefined) touch(winnerOf(claims[other], address, protocol)?.service)
     }
   }
   return affected

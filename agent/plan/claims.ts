@@ -32,48 +32,39 @@ export function addressKey({ ip, port }: Pick<Address, 'ip' | 'port'>, protocol:
   return `${ip ?? 'node'}|${port}|${protocol}`
 }
 
-/** Returns the other Services that claim the address, whose frontends may change now. */
-export function addClaim(index: ClaimIndex, claim: Claim): readonly ServiceId[] {
+/** Returns the Service that may lose the address by it; losers among losers see no change. */
+export function addClaim(index: ClaimIndex, claim: Claim): ServiceId | undefined {
   const key = addressKey(claim.address, claim.protocol)
   const known = index.byAddress.get(key)
   if (known === undefined) {
     index.byAddress.set(key, claim)
-    return []
+    return undefined
   }
-  const others = Array.isArray(known) ? known : [known]
-  index.byAddress.set(key, [...others, claim].sort(byRank))
+  const claims = Array.isArray(known) ? known : [known]
+  const before = claims[0]?.service
+  claims.splice(placeOf(claims, claim), 0, claim)
+  index.byAddress.set(key, claims)
   index.contested.add(key)
-  return others.map(({ service }) => service)
+  return before
 }
 
-/** Takes a claim back; returns the Services that still claim the address. */
-export function removeClaim(index: ClaimIndex, claim: Claim): readonly ServiceId[] {
+/** Takes a claim back; returns the Service that has the address now. */
+export function removeClaim(index: ClaimIndex, claim: Claim): ServiceId | undefined {
   const key = addressKey(claim.address, claim.protocol)
   const known = index.byAddress.get(key)
-  if (known === undefined) return []
+  if (known === undefined) return undefined
   const rest = (Array.isArray(known) ? known : [known]).filter((other) => other.key !== claim.key)
   const [first] = rest
   if (first === undefined) index.byAddress.delete(key)
   else index.byAddress.set(key, rest.length === 1 ? first : rest)
   if (rest.length < 2) index.contested.delete(key)
-  return rest.map(({ service }) => service)
+  return first?.service
 }
 
-/** All Services that claim the address. */
-export function claimantsOf(index: ClaimIndex, address: Address, protocol: Protocol): readonly ServiceId[] {
+/** Who has the address; undefined: nobody claims it. */
+export function winnerOf(index: ClaimIndex, address: Address, protocol: Protocol): Claim | undefined {
   const known = index.byAddress.get(addressKey(address, protocol))
-  if (known === undefined) return []
-  return Array.isArray(known) ? known.map(({ service }) => service) : [known.service]
-}
-
-/** The Service port that has the address; undefined: nobody claims it. */
-export function winnerOf(
-  index: ClaimIndex,
-  address: Address,
-  protocol: Protocol,
-): ServicePortKey | undefined {
-  const known = index.byAddress.get(addressKey(address, protocol))
-  return Array.isArray(known) ? known[0]?.key : known?.key
+  return Array.isArray(known) ? known[0] : known
 }
 
 /** In order of the address: VIPs by number, then NodePorts; then by port and protocol. */
@@ -89,6 +80,19 @@ export function conflictsOf(index: ClaimIndex): FrontendConflict[] {
     conflicts.push({ ip, port, protocol: winner.protocol, winner: winner.key, losers: loserKeys })
   }
   return conflicts.sort(byAddress)
+}
+
+/** Where a claim belongs in a sorted list, by halving: thousands may claim one address. */
+function placeOf(claims: readonly Claim[], claim: Claim): number {
+  let low = 0
+  let high = claims.length
+  while (low < high) {
+    const middle = (low + high) >> 1
+    const other = claims[middle]
+    if (other !== undefined && byRank(other, claim) < 0) low = middle + 1
+    else high = middle
+  }
+  return low
 }
 
 /** An external IP must not take a ClusterIP from its Service, whoever's name comes first (CVE-2020-8554). */

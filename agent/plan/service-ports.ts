@@ -110,7 +110,7 @@ function draft(
   const nodeIp = facts.nodeAddresses[0]
   const sources = sourceFilterOf(service, family, { semantics, hasEndpoints: pools.hasEndpoints, nodeIp })
   const frontends = addresses
-    .filter((address) => claims === undefined || winnerOf(claims, address, port.protocol) === key)
+    .filter((address) => claims === undefined || winnerOf(claims, address, port.protocol)?.key === key)
     .map((address) => ({
       ...address,
       verdicts: verdictsOf(address.kind, verdictFacts),
@@ -132,7 +132,7 @@ function nodePortSteerable(
   const address: Address = { kind: 'NodePort', ip: undefined, port: nodePort }
   const sameOwner = FAMILIES.every((family) => {
     const winner = claims[family] && winnerOf(claims[family], address, protocol)
-    return winner === undefined || winner === key
+    return winner === undefined || winner.key === key
   })
   const nodePorts = drafts.flatMap(({ frontends }) => frontends.filter(({ kind }) => kind === 'NodePort'))
   return sameOwner && nodePorts.every(forwardsAll)

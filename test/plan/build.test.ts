@@ -209,6 +209,25 @@ test('when the winner goes, the loser gets the address; when it comes back, it l
   t.is(back.families.IPv4?.conflicts.length, 1)
 })
 
+test('thousands of Services that claim one address are planned in linear time', (t) => {
+  const services = Array.from({ length: 5_000 }, (_, i) =>
+    aService({
+      name: `s${i}`,
+      clusterIps: [`10.97.${i >> 8}.${i & 255}`],
+      externalIps: ['203.0.113.1'],
+      type: 'NodePort',
+      ports: [{ nodePort: 30080 }],
+    }),
+  )
+  const started = performance.now()
+  const plan = planOf({ services })
+  t.true(performance.now() - started < 5_000)
+  t.deepEqual(
+    plan.families.IPv4?.conflicts.map(({ winner, losers }) => `${winner} ${losers.length}`),
+    ['default/s0/TCP 4999', 'default/s0/TCP 4999'],
+  )
+})
+
 test('a NodePort that two Services claim goes to the first key', (t) => {
   const ports = [{ nodePort: 30080 }]
   const services = [web, api].map(({ name, clusterIps }) =>
