@@ -170,6 +170,18 @@ for (const [rpFilter, srcValidMark] of [
   })
 }
 
+test('a firewall that validates sources with the mark, as firewalld does, lets every client through', async (t) => {
+  const stage = await stageFor(t, 'routed', 'nft')
+  for (const program of ['iptables', 'ip6tables']) {
+    const drop = '-A PREROUTING -m rpfilter --validmark --invert -j DROP'
+    await stage.lab.exec(stage.node, [`/usr/sbin/${program}-nft-restore`, '--noflush'], {
+      input: `*mangle\n${drop}\nCOMMIT\n`,
+    })
+  }
+  await stage.startProxy()
+  for (const flow of stage.flows) t.is(await who(stage, flow), byProxy(flow), flow.name)
+})
+
 test('a program of the node that listens on port 80 of every address never gets a steered connection', async (t) => {
   const stage = await stageFor(t, 'routed', 'nft')
   const node = await stage.lab.peer(stage.node)
