@@ -1,7 +1,7 @@
 // shunt trace: the fate of the first packet of a connection, expected (plan) beside actual (the kernel's own state).
 
 import { walk, type WalkWorld } from '../../datapath/iptables/walk.ts'
-import { familyOf } from '../../model/ip.ts'
+import { familyOf, type Ip } from '../../model/ip.ts'
 import { STEERED_MARK, STEERED_MATCH_MASK } from '../../model/steering-names.ts'
 import { explain } from '../../plan/explain.ts'
 import type { Packet } from '../../plan/packet.ts'
@@ -58,9 +58,9 @@ export const trace: Command = {
   },
   async run(ports, input) {
     const { plan, offline } = await sourcePlan(ports, input)
-    const node = await openNode(ports, input)
+    const node = offline ? undefined : await openNode(ports, input)
     // Offline the node's addresses are those that its Node object has, not those of the machine that this runs on.
-    const localAddresses = offline ? addressesOf(plan) : node.localAddresses()
+    const localAddresses = node === undefined ? addressesOf(plan) : node.localAddresses()
     const packet = readPacket(
       {
         source: input.argument(0) ?? '',
@@ -71,7 +71,7 @@ export const trace: Command = {
       localAddresses,
     )
     const expected = explain(plan, packet, { localAddresses })
-    const actual = offline ? undefined : await traceKernel(ports, node, plan, packet, expected)
+    const actual = node === undefined ? undefined : await traceKernel(ports, node, plan, packet, expected)
     ports.stdout(
       format(printedTrace({ packet, generation: plan.generation, expected, actual }), input.outputFormat()),
     )
@@ -115,6 +115,6 @@ async function traceKernel(
   }
 }
 
-function addressesOf(plan: Plan): NodePorts['localAddresses'] extends () => infer Set ? Set : never {
+function addressesOf(plan: Plan): ReadonlySet<Ip> {
   return new Set(Object.values(plan.families).flatMap((family) => family.nodeAddresses))
 }
