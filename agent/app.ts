@@ -6,7 +6,7 @@ import { mkdir, readFile } from 'node:fs/promises'
 import { availableParallelism, networkInterfaces } from 'node:os'
 import { ManifestsSource } from './cluster/manifests-source.ts'
 import type { Source } from './cluster/source.ts'
-import { faultHook, parseFault } from './config/fault.ts'
+import { faultHook, faultHookOfBeginnings, parseFault } from './config/fault.ts'
 import { kernelSettings } from './config/kernel-settings.ts'
 import type { LoadedConfiguration } from './config/load.ts'
 import type { Configuration } from './config/options.ts'
@@ -127,7 +127,7 @@ async function construct(
               masqueradeMark: 2 ** configuration.masqueradeBit,
               dropInvalid: (readSysctl('net.netfilter.nf_conntrack_tcp_be_liberal') ?? '0') === '0',
             },
-            onStep: faultHook(fault, 'before', strike),
+            onStep: faultHookOfBeginnings(fault, strike),
           }),
         ),
     }),

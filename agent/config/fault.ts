@@ -27,3 +27,15 @@ export function faultHook(
     if (left === 0) strike()
   }
 }
+
+/** The same where only the beginnings of steps are told: a step is over when the next begins. */
+export function faultHookOfBeginnings(fault: Fault | undefined, strike: () => void): (step: string) => void {
+  const before = faultHook(fault, 'before', strike)
+  const after = faultHook(fault, 'after', strike)
+  let last: string | undefined
+  return (step) => {
+    if (last !== undefined) after(last)
+    last = step
+    before(step)
+  }
+}

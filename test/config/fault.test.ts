@@ -1,6 +1,6 @@
 import test from 'ava'
 import { argumentsFor } from '#agent/config/arguments.ts'
-import { faultHook, parseFault } from '#agent/config/fault.ts'
+import { faultHook, faultHookOfBeginnings, parseFault } from '#agent/config/fault.ts'
 
 test('a fault strikes once, at its step, the Nth time', (t) => {
   let struck = 0
@@ -33,4 +33,18 @@ test('flags go back to a command line, each to the child that it concerns', (t) 
     '--proxy-port=1',
   ])
   t.deepEqual(argumentsFor('proxy', flags), ['proxy', '--config=/c', '--proxy-port=1'])
+})
+
+test('where only beginnings are told, a step is over when the next begins', (t) => {
+  for (const [text, expected] of [
+    ['after:sets', 'rules'],
+    ['before:sets', 'sets'],
+    ['after:end', 'none'],
+  ] as const) {
+    let now = ''
+    let struckAt = 'none'
+    const hook = faultHookOfBeginnings(parseFault(text), () => (struckAt = now))
+    for (now of ['prepare', 'sets', 'rules', 'end']) hook(now)
+    t.is(struckAt, expected, text)
+  }
 })
