@@ -1,9 +1,8 @@
 // Flags back to a command line, for the supervisor's children.
 
-import { optionsOf } from './load.ts'
-import { flagOf } from './options.ts'
+import { flagOf, OPTION_KEYS, optionRow } from './options.ts'
 
-/** What of `flags` concerns the command. Hidden options have no flags: children inherit the environment. */
+/** What of `flags` concerns the command, hidden options included. */
 export function argumentsFor(
   command: 'agent' | 'proxy',
   flags: Readonly<Record<string, unknown>>,
@@ -12,7 +11,7 @@ export function argumentsFor(
   return [
     command,
     ...(typeof config === 'string' ? [`--config=${config}`] : []),
-    ...optionsOf(command).flatMap((key) => {
+    ...OPTION_KEYS.filter((key) => optionRow(key).commands.includes(command)).flatMap((key) => {
       const value = flags[key]
       return typeof value === 'string' || typeof value === 'boolean' ? [`${flagOf(key)}=${value}`] : []
     }),

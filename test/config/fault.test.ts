@@ -31,6 +31,7 @@ test('flags go back to a command line, each to the child that it concerns', (t) 
     '--manifests=/m',
     '--masquerade-all=true',
     '--proxy-port=1',
+    '--fault=after:plan',
   ])
   t.deepEqual(argumentsFor('proxy', flags), ['proxy', '--config=/c', '--proxy-port=1'])
 })
