@@ -1,4 +1,4 @@
-// What changed from one Plan to another, as a value: the log names it, `shunt diff` prints it, tests patch with it.
+// What changed from one Plan to another, as a value that names each change and patches one Plan into the other.
 
 import { equal } from '../model/equal.ts'
 import type { ServicePortKey } from '../model/ids.ts'

@@ -1,4 +1,4 @@
-// A PlanDelta in lines for people, as `shunt diff` prints them: `+` added, `-` removed, `~` changed, `!` a conflict.
+// A PlanDelta in lines for people: `+` added, `-` removed, `~` changed, `!` a conflict.
 
 import { hostPort, FAMILIES, type Family } from '../model/ip.ts'
 import type { FamilyDelta, PlanDelta, PortChange } from './diff.ts'

@@ -1,4 +1,4 @@
-// The names of changes and the lines that `shunt diff` prints of them. That a delta patches is a property test.
+// The names of changes and the lines that people read of them. That a delta patches is a property test.
 
 import test from 'ava'
 import { diffPlan, isEmptyDelta, patchPlan } from '#agent/plan/diff.ts'
