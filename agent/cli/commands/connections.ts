@@ -72,10 +72,12 @@ async function proxyConnections(ports: Ports, paths: ReturnType<typeof pathsOf>)
   }
 }
 
+/** The key is `namespace/name:portName/PROTOCOL`. */
 function isOf(row: ConnectionRow, service: string | undefined): boolean {
   if (service === undefined) return true
-  const name = row.service.replace(/[:/][^/]*\/?(TCP|UDP|SCTP)$|\/(TCP|UDP|SCTP)$/, '')
-  return service.includes('/') ? name === service : name.endsWith(`/${service}`)
+  const [namespace = '', named = ''] = row.service.split('/')
+  const [name = ''] = named.split(':')
+  return service.includes('/') ? `${namespace}/${name}` === service : name === service
 }
 
 export const COLUMNS: readonly Column<ConnectionRow>[] = [
