@@ -109,6 +109,12 @@ const ROWS: readonly Row[] = [
     want: `annotation: ${ALL_FOUR}`,
   },
   {
+    it: 'by sk_lookup, which needs no address of the node',
+    service: ALWAYS,
+    node: null,
+    want: `annotation: ${ALL_FOUR}`,
+  },
+  {
     it: 'by DNAT while the node’s address is not known',
     service: ALWAYS,
     options: { steering: { mechanism: 'dnat', proxyPort: 15001 } },
