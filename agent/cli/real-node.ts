@@ -143,7 +143,7 @@ function toConnection(entry: ConntrackEntry): readonly KernelConnection[] {
         entry.tcpState ??
         (entry.status.assured ? 'assured' : entry.status.seenReply ? 'answered' : 'unanswered'),
       mark: entry.mark,
-      bytes: undefined,
+      bytes: entry.bytes,
       timeoutSeconds: entry.timeoutS,
     },
   ]

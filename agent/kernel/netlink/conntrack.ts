@@ -29,6 +29,8 @@ export interface ConntrackEntry {
   readonly mark: number
   readonly zone: number
   readonly timeoutS: number
+  /** Both directions; undefined where the kernel does not count (nf_conntrack_acct). */
+  readonly bytes: number | undefined
   /** Kernel's id of the entry; the same connection keeps it. */
   readonly id: number
 }
@@ -93,6 +95,7 @@ export function decodeEntry(bytes: Uint8Array): ConntrackEntry | undefined {
     mark: readU32(found.get(CTA.MARK), false),
     zone: readU16be(found.get(CTA.ZONE)),
     timeoutS: readU32(found.get(CTA.TIMEOUT), false),
+    bytes: decodeBytes(found.get(CTA.COUNTERS_ORIG), found.get(CTA.COUNTERS_REPLY)),
     id: readU32(found.get(CTA.ID), false),
   }
 }
@@ -106,6 +109,8 @@ const CTA = {
   PROTOINFO: 4,
   TIMEOUT: 7,
   MARK: 8,
+  COUNTERS_ORIG: 9,
+  COUNTERS_REPLY: 10,
   ID: 12,
   ZONE: 18,
   MARK_MASK: 21,
@@ -182,4 +187,15 @@ function decodeTcpState(bytes: Uint8Array | undefined): TcpState | undefined {
   return state === undefined ? undefined : TCP_STATES[state[0] ?? 0]
 }
 
+/** Each direction has packets and bytes as 64-bit numbers in network order. */
+function decodeBytes(...directions: readonly (Uint8Array | undefined)[]): number | undefined {
+  const counts = directions.flatMap((bytes) => {
+    const count = bytes === undefined ? undefined : attributes(bytes).get(CTA_COUNTERS_BYTES)
+    if (count === undefined || count.length !== 8) return []
+    return [Number(new DataView(count.buffer, count.byteOffset, 8).getBigUint64(0))]
+  })
+  return counts.length === 0 ? undefined : counts.reduce((sum, count) => sum + count, 0)
+}
+
+const CTA_COUNTERS_BYTES = 2
 const EMPTY = new Uint8Array()
