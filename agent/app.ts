@@ -2,7 +2,7 @@
 // runs until a signal. The rules stay in the kernel when it ends, however it ends.
 
 import { randomUUID } from 'node:crypto'
-import { mkdir, readFile } from 'node:fs/promises'
+import { mkdir } from 'node:fs/promises'
 import { availableParallelism, networkInterfaces } from 'node:os'
 import { ManifestsSource } from './cluster/manifests-source.ts'
 import type { Source } from './cluster/source.ts'
@@ -23,28 +23,30 @@ import type { SteeringKernel } from './datapath/steer/steering.ts'
 import { systemClock as clock } from './kernel/clock.ts'
 import { createCommandRunner } from './kernel/command.ts'
 import { hasFamily } from './kernel/families.ts'
+import { preferSmallHeap } from './kernel/heap.ts'
 import { loadNative } from './kernel/native.ts'
 import { takeRunLock } from './kernel/run-lock.ts'
 import { applySysctls, readSysctl } from './kernel/sysctl.ts'
 import { equal } from './model/equal.ts'
 import { formatProblem } from './model/errors.ts'
-import { hostPort, type Family } from './model/ip.ts'
+import { hostPort } from './model/ip.ts'
 import type { Log } from './model/log.ts'
 import { adminRoutes } from './observe/admin.ts'
 import { healthzRoutes, listenWithRetry, metricsRoutes, type RetriedServer } from './observe/health.ts'
 import { serveHttp } from './observe/http-json.ts'
 import { createMetrics, type MetricsRegistry } from './observe/metrics.ts'
 import { answers, claimSocketPath, ownSocket } from './observe/unix-socket.ts'
-import type { Plan, PlanOptions } from './plan/plan.ts'
+import type { PlanOptions } from './plan/plan.ts'
 import { checkView } from './proxy/decision/view-check.ts'
-import type { ProxyView } from './proxy/decision/view.ts'
 import { reportHealth, reportStatus, type ReportParts } from './sync/agent-report.ts'
+import { baseView } from './sync/base-view.ts'
 import { hostNode, withHostNode } from './sync/host-node.ts'
 import { planJson, snapshotJson } from './sync/plan-json.ts'
 import { diffView, publishView } from './sync/publish.ts'
 import { createReconciler, type Reconciler } from './sync/reconciler.ts'
 import { countProblems } from './sync/status.ts'
-import type { Candidate, SteeringState } from './sync/steering-choice.ts'
+import type { Candidate } from './sync/steering-choice.ts'
+import { provenProxy, testableFamilies } from './sync/steering-facts.ts'
 import { createSteeringRunner, type SteeringRunner } from './sync/steering-runner.ts'
 import { createViewPublisher } from './sync/view-publisher.ts'
 import { createViewServer, type ViewServer } from './sync/view-server.ts'
@@ -76,6 +78,7 @@ interface Running {
  * or NOT_PERMITTED at start; later errors are logged, counted and survived.
  */
 export async function runAgent({ configuration, warnings }: LoadedConfiguration, log: Log): Promise<number> {
+  preferSmallHeap()
   await using open = new AsyncDisposableStack()
   const paths = pathsOf(configuration.runDir)
   for (const warning of warnings) log.warn({}, formatProblem(warning))
@@ -164,7 +167,7 @@ async function construct(
   const publisher = createViewPublisher({
     server: views,
     viewOf: (plan) => publishView(plan, { epoch }),
-    base: await lastView(paths.lastView, log),
+    base: await baseView(paths.lastView, checkView, log),
     clock,
     log: log.child({ component: 'views' }),
   })
@@ -191,7 +194,7 @@ async function construct(
     probe: () => candidates(kernel),
     test: (family) => selfTest(family, { timeoutMs: SELFTEST_TIMEOUT_MS }),
     families: () => testableFamilies(reconciler.plan()),
-    proxy: () => provenProxy(views),
+    proxy: () => provenProxy(views.proxies()),
     committed: () => reconciler.plan()?.options.steering.mechanism,
     onChange: () => reconciler.request(),
     clock,
@@ -270,22 +273,6 @@ async function candidates(kernel: SteeringKernel): Promise<readonly Candidate[]>
   })
 }
 
-/** DNAT needs an address of the node to send a connection to. */
-function testableFamilies(plan: Plan | undefined): readonly Family[] {
-  return Object.values(plan?.families ?? {})
-    .filter(
-      ({ nodeAddresses }) => plan?.options.steering.mechanism === 'sk_lookup' || nodeAddresses.length > 0,
-    )
-    .map(({ family }) => family)
-}
-
-/** A self-test through a proxy that has no view yet would say nothing about the mechanism. */
-function provenProxy(views: ViewServer): SteeringState['proxy'] {
-  const proxies = views.proxies().filter(({ ackedGeneration }) => ackedGeneration !== undefined)
-  const [first] = proxies
-  return first === undefined ? undefined : { skLookup: proxies.some(({ skLookup }) => skLookup) }
-}
-
 function viewServer(
   { proxyUid }: Configuration,
   { viewSocket }: Paths,
@@ -301,19 +288,6 @@ function viewServer(
     log: log.child({ component: 'views' }),
     metrics,
   })
-}
-
-/** What a proxy that outlived the last agent serves; undefined if there is none or it cannot be read. */
-async function lastView(path: string, log: Log): Promise<ProxyView | undefined> {
-  try {
-    const checked = checkView(JSON.parse(await readFile(path, 'utf8')))
-    if (checked.kind === 'ok') return checked.value
-    log.warn({ path, reasons: checked.reasons.slice(0, 3) }, 'the last view on disk is not used')
-  } catch (error) {
-    const missing = error instanceof Error && 'code' in error && error.code === 'ENOENT'
-    if (!missing) log.warn({ error, path }, 'the last view on disk cannot be read')
-  }
-  return undefined
 }
 
 /** Calls again each time, but answers the same object as long as the content is equal. */

@@ -49,7 +49,7 @@ export interface ReconcilerParts<R> {
 
 export interface Intervals {
   readonly minMs: number
-  /** Also how often the kernel is verified. */
+  /** Also how often the kernel is verified, unless looking takes so long that it would keep the node busy. */
   readonly maxMs: number
   readonly retryMs: number
 }
@@ -74,6 +74,9 @@ interface Held<R> {
   readonly rendered: R
 }
 
+/** Reading a large rule set takes seconds: this many times as long passes before the next look, whatever maxMs says. */
+const VERIFY_REST = 50
+
 export function createReconciler<R>(parts: ReconcilerParts<R>): Reconciler {
   const { clock, log, datapath, onStep } = parts
   const record = createSyncRecord(clock, parts.metrics, datapath.name)
@@ -85,6 +88,7 @@ export function createReconciler<R>(parts: ReconcilerParts<R>): Reconciler {
   let held: Held<R> | undefined
   let committed: Held<R> | undefined
   let verifiedAtMs = -Infinity
+  let verifyMs = 0
 
   const scheduler = createScheduler({
     minIntervalMs: parts.intervals.minMs,
@@ -151,11 +155,12 @@ export function createReconciler<R>(parts: ReconcilerParts<R>): Reconciler {
   }
 
   function verificationDue(): boolean {
-    return clock.monotonicMs() - verifiedAtMs >= parts.intervals.maxMs
+    return clock.monotonicMs() - verifiedAtMs >= Math.max(parts.intervals.maxMs, verifyMs * VERIFY_REST)
   }
 
   /** What the kernel really holds; undefined if it cannot be understood. */
   async function verify(expected: Held<R>): Promise<R | undefined> {
+    const startMs = clock.monotonicMs()
     let live: R | undefined
     let difference: string
     try {
@@ -167,6 +172,7 @@ export function createReconciler<R>(parts: ReconcilerParts<R>): Reconciler {
       difference = messageOf(error)
     }
     verifiedAtMs = clock.monotonicMs()
+    verifyMs = verifiedAtMs - startMs
     onStep('verify')
     if (difference !== '') {
       record.drifted(difference)
