@@ -263,6 +263,24 @@ test('drift is found even while changes never cease', async (t) => {
   t.true(datapath.kernel.has(`${A}|80`))
 })
 
+test('a rule set that takes long to read is read less often', async (t) => {
+  const { change, clock, datapath } = setUp()
+  await change(snapshotOf(1, { a: A }))
+  const read = datapath.read.bind(datapath)
+  let reads = 0
+  datapath.read = async (signal) => {
+    reads++
+    await new Promise<void>((resolve) => void clock.after(4_000, resolve))
+    return await read(signal)
+  }
+  await clock.advance(36_000)
+  t.is(reads, 1)
+  await clock.advance(195_000)
+  t.is(reads, 1, 'fifty times four seconds have not passed')
+  await clock.advance(40_000)
+  t.is(reads, 2)
+})
+
 test('rules that cannot be understood are rebuilt', async (t) => {
   const { change, clock, datapath, reconciler } = setUp()
   await change(snapshotOf(1, { a: A }))
