@@ -55,6 +55,8 @@ interface Written {
   readonly rules: Readonly<Partial<Record<Family, RuleSet>>>
   readonly sets: TraceWorld['sets']
   readonly alive: TraceWorld['sets']
+  /** What the program of sk_lookup knows, as `address port`, `node port`. */
+  readonly keys: ReadonlySet<string>
 }
 
 function written(plan: Plan): Written {
@@ -65,7 +67,8 @@ function written(plan: Plan): Written {
   const alive = new Map<string, ReadonlySet<string>>(want.sets.members)
   alive.set('SHUNT-LIVE', new Set(['SHUNT-STEER-4', 'SHUNT-STEER-6']))
   alive.set('SHUNT-LIVE-NP', new Set(['SHUNT-STEER-NP']))
-  return { rules, sets: want.sets.members, alive }
+  const keys = new Set(want.sets.keys.map(({ ip, port }) => `${ip ?? 'node'} ${port}`))
+  return { rules, sets: want.sets.members, alive, keys }
 }
 
 interface Judgement {
@@ -76,7 +79,7 @@ interface Judgement {
 function judge(
   { world, options }: Case,
   plan: Plan,
-  { rules, sets, alive }: Written,
+  { rules, sets, alive, keys }: Written,
   packet: Packet,
 ): Judgement {
   const family = familyOf(packet.destination)
@@ -103,7 +106,8 @@ function judge(
     const traceWorld: TraceWorld = {
       isLocal: (ip) => isLoopback(ip) || world.localAddresses.has(ip),
       sets: proxy === 'alive' ? alive : sets,
-      hasListener: proxy === 'alive',
+      hasListener: ({ ip, port, protocol }) =>
+        proxy === 'alive' && protocol === 'tcp' && (keys.has(`${ip} ${port}`) || keys.has(`node ${port}`)),
       recent: new Set(recent === undefined ? [] : [recent]),
     }
     const found = summary(ruleSet.trace(packet, traceWorld, delivery))
@@ -132,7 +136,13 @@ function judge(
       }
     )
   }
-  const wrongAlive = compare('alive', kernels)
+  // Nobody is to answer here, and the program would give it to the proxy: refused at once.
+  const strayNodePort =
+    outcome.kind === 'pass' &&
+    packet.protocol === 'TCP' &&
+    (keys.has(`${packet.destination} ${packet.port}`) || keys.has(`node ${packet.port}`)) &&
+    (isLoopback(packet.destination) || world.localAddresses.has(packet.destination))
+  const wrongAlive = compare('alive', strayNodePort && !guarded ? ['rejected 1'] : kernels)
   if (wrongAlive !== undefined) return wrongAlive
   if (outcome.kind !== 'forward' || outcome.affinitySeconds === undefined || failClosed) return outcome
   const port = match === undefined ? undefined : familyPlan.ports.get(match.service)

@@ -27,7 +27,8 @@ export interface TraceWorld {
   readonly isLocal: (ip: Ip) => boolean
   /** Members of sets; those of a list are the names of the sets that the proxy keeps alive in it. */
   readonly sets: ReadonlyMap<string, ReadonlySet<string>>
-  readonly hasListener: boolean
+  /** The proxy has a transparent listener that would get the packet. */
+  readonly hasListener: (packet: TracePacket) => boolean
   /** `recent` lists that have the client. */
   readonly recent: ReadonlySet<string>
 }
@@ -128,7 +129,7 @@ class RuleReader {
       case 'socket':
         this.#expect('--transparent', '--nowildcard')
         this.looksForListener = true
-        this.#add((_, world) => world.hasListener)
+        this.#add((packet, world) => world.hasListener(packet))
         break
       case 'set': {
         this.#expect('--match-set')

@@ -5,6 +5,7 @@ import {
   LIVE_NODEPORT_SET,
   LIVE_SET,
   STEER_MARK_MASK,
+  STEER_NODEPORT_SET,
   STEERED_MARK,
   STEERED_MATCH_MASK,
   STEERED_NODE_MARK,
@@ -155,6 +156,19 @@ function input(context: FamilyContext): string {
   const firstPackets = [
     rule(SHUNT_INPUT, { protocol: 'TCP', matches: [SYN, isSteered, HAS_LISTENER], target: '-j ACCEPT' }),
     rule(SHUNT_INPUT, { protocol: 'TCP', matches: [SYN, isSteered], target: refuse }),
+    // The program of sk_lookup sees no mark: it would hand over what came to a NodePort's number on an address where
+    // it does not answer, such as loopback, or of a family in which it is not steered.
+    rule(SHUNT_INPUT, {
+      protocol: 'TCP',
+      comment: 'no NodePort on this address',
+      matches: [
+        SYN,
+        notMark(STEERED_MARK, STEERED_MATCH_MASK),
+        `-m set --match-set ${STEER_NODEPORT_SET} dst`,
+        HAS_LISTENER,
+      ],
+      target: refuse,
+    }),
   ]
   return lines(
     rule(SHUNT_INPUT, {

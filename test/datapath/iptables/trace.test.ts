@@ -13,7 +13,7 @@ const WORLD: TraceWorld = {
     ['FOUR', new Set(['10.96.0.10,tcp:80'])],
     ['PORTS', new Set(['30080'])],
   ]),
-  hasListener: true,
+  hasListener: () => true,
   recent: new Set(['KUBE-SEP-B']),
 }
 
