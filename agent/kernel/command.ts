@@ -114,11 +114,15 @@ async function runToEnd(
       new ShuntError('PROGRAM_MISSING', `${path} could not be started: ${cause.message}`, { cause }),
     )
   })
+  let stopped: { readonly reason: unknown } | undefined
   child.once('close', (code, signalName) => {
-    ended.resolve(code ?? 128 + (signalName === null ? 0 : (SIGNAL_NUMBERS[signalName] ?? 0)))
+    // A program whose pipes were closed already is "closed" in the very moment that it dies of our signal.
+    if (stopped !== undefined) ended.reject(stopped.reason)
+    else ended.resolve(code ?? 128 + (signalName === null ? 0 : (SIGNAL_NUMBERS[signalName] ?? 0)))
   })
 
   const stop = (reason: unknown): void => {
+    stopped ??= { reason }
     void killed(child).then(() => {
       ended.reject(reason)
     })

@@ -98,6 +98,14 @@ test('at the deadline the program is killed', async (t) => {
   t.true(performance.now() - startedMs < 3_000)
 })
 
+test('a program that closed its output is still killed by the deadline, and it is said so', async (t) => {
+  const args = ['-c', 'exec >&- 2>&-; sleep 30']
+  const error = await t.throwsAsync(runner.run({ program: 'sh', args, timeoutMs: 100 }), {
+    instanceOf: ShuntError,
+  })
+  t.is(error.code, 'PROGRAM_TIMEOUT')
+})
+
 test('an aborted signal kills the program and its reason is thrown', async (t) => {
   const abort = new AbortController()
   const running = runner.run({ program: 'sleep', args: ['30'] }, abort.signal)
