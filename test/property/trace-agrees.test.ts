@@ -22,15 +22,22 @@ import { arbitraryCase } from '../support/arbitrary.ts'
 
 const RUNS = 80
 
-for (const proxy of ['ready', 'gone', 'off'] as const)
-  test(`the walk of rendered rules agrees with explain(): the proxy is ${proxy}`, (t) => {
+const VARIANTS = [
+  ['ready', 'sk_lookup'],
+  ['gone', 'sk_lookup'],
+  ['ready', 'dnat'],
+  ['gone', 'dnat'],
+  ['gone', 'off'],
+] as const
+
+for (const [proxy, mechanism] of VARIANTS)
+  test(`the walk of rendered rules agrees with explain(): ${mechanism}, the proxy is ${proxy}`, (t) => {
     let packets = 0
     let steered = 0
     fc.assert(
       fc.property(
         FAMILY.chain((family) => arbitraryCase({ semantics: 'iptables', packets: 40, families: [family] })),
         (one) => {
-          const mechanism = proxy === 'off' ? 'off' : 'sk_lookup'
           const steering = { ...one.options.steering, mechanism } as const
           const plan = buildPlan(one.snapshot, { ...one.options, steering })
           const rendered = createRenderer(DEFAULT_SETTINGS)(plan)

@@ -4,7 +4,7 @@ import { readdirSync, readFileSync, existsSync } from 'node:fs'
 import { networkInterfaces, release } from 'node:os'
 import type { Datapath } from '../../datapath/datapath.ts'
 import type { SteeringKernel } from '../../datapath/steer/steering.ts'
-import type { CommandRunner } from '../../kernel/command.ts'
+import { resolveProgram, type CommandRunner } from '../../kernel/command.ts'
 import type { NativeLoad } from '../../kernel/native.ts'
 import { messageOf } from '../../model/errors.ts'
 import type { NodeFacts, ProgramFact, RulesFact } from './facts.ts'
@@ -78,7 +78,9 @@ const PROGRAMS: readonly Asked[] = [
 
 async function version(runner: CommandRunner, { args, ...program }: Asked): Promise<ProgramFact> {
   const [first] = await lines(runner, program.name, args)
-  return { ...program, version: first }
+  // Some programs tell nobody but root their version.
+  const installed = resolveProgram(program.name) === undefined ? undefined : 'installed'
+  return { ...program, version: first ?? installed }
 }
 
 /** Both variants and families: rules of either are in force. */

@@ -14,7 +14,7 @@ import { openNode, VARIANT_OPTION } from '../node-settings.ts'
 import { MANIFESTS_OPTION, PLAN_OPTIONS, RUN_DIR_OPTION, sourcePlan } from '../plan-source.ts'
 import type { NodePorts, Ports } from '../ports.ts'
 import { compare } from '../trace/compare.ts'
-import { readPacket } from '../trace/packet.ts'
+import { readPacket, UNNAMED_INTERFACE } from '../trace/packet.ts'
 import { printedTrace, type ActualTrace } from '../trace/print.ts'
 import { inSet } from '../trace/sets.ts'
 import { steeringFacts } from '../trace/steering-facts.ts'
@@ -71,6 +71,10 @@ export const trace: Command = {
       localAddresses,
     )
     const expected = explain(plan, packet, { localAddresses })
+    if (packet.inInterface === UNNAMED_INTERFACE && tellsByInterface(plan, packet))
+      ports.stderr(
+        "note: this node tells Pods by their interface; without --in-interface it is nobody's Pod\n",
+      )
     const actual = node === undefined ? undefined : await traceKernel(ports, node, plan, packet, expected)
     ports.stdout(
       format(printedTrace({ packet, generation: plan.generation, expected, actual }), input.outputFormat()),
@@ -113,6 +117,11 @@ async function traceKernel(
     comparison: compare(expected.outcome, walked, steering),
     readMs: ports.clock.monotonicMs() - startedMs,
   }
+}
+
+function tellsByInterface(plan: Plan, packet: Packet): boolean {
+  const kind = plan.families[familyOf(packet.destination)]?.localDetector.kind
+  return kind === 'interface' || kind === 'interfacePrefix'
 }
 
 function addressesOf(plan: Plan): ReadonlySet<Ip> {

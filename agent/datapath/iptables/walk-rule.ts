@@ -15,10 +15,14 @@ export interface WalkTest {
 }
 
 export type Matcher =
-  | { readonly kind: 'source' | 'destination'; readonly cidr: Cidr }
+  /** `originalDestination`: before any DNAT, as conntrack keeps it. */
+  | { readonly kind: 'source' | 'destination' | 'originalDestination'; readonly cidr: Cidr }
   | { readonly kind: 'sourceType' | 'destinationType'; readonly type: string }
   | { readonly kind: 'protocol'; readonly name: string }
-  | { readonly kind: 'destinationPort'; readonly ranges: readonly (readonly [number, number])[] }
+  | {
+      readonly kind: 'destinationPort' | 'originalPort'
+      readonly ranges: readonly (readonly [number, number])[]
+    }
   | { readonly kind: 'inInterface' | 'outInterface'; readonly pattern: string }
   | { readonly kind: 'mark' | 'connmark'; readonly value: number; readonly mask: number }
   | { readonly kind: 'state' | 'status'; readonly names: readonly string[] }
@@ -112,6 +116,10 @@ function readMatcher(
     case '--dport':
     case '--dports':
       return { kind: 'destinationPort', ranges: first.split(',').map(readRange) }
+    case '--ctorigdst':
+      return cidrMatcher('originalDestination', first) ?? unknown
+    case '--ctorigdstport':
+      return { kind: 'originalPort', ranges: first.split(',').map(readRange) }
     case '--mark':
       return { kind: module === 'connmark' ? 'connmark' : 'mark', ...readMark(first) }
     case '--ctstate':
@@ -207,7 +215,10 @@ function readDnat(text: string): WalkAction | undefined {
   return { kind: 'dnat', ip, port: match[3] === undefined ? undefined : Number(match[3]) }
 }
 
-function cidrMatcher(kind: 'source' | 'destination', text: string): Matcher | undefined {
+function cidrMatcher(
+  kind: 'source' | 'destination' | 'originalDestination',
+  text: string,
+): Matcher | undefined {
   const ip = parseIp(text)
   const cidr = ip === undefined ? parseCidr(text) : hostCidr(ip)
   return cidr === undefined ? undefined : { kind, cidr }

@@ -266,6 +266,10 @@ function judge({ packet, world }: Context, what: Matcher, state: State): number 
       return yes(cidrContains(what.cidr, packet.source))
     case 'destination':
       return yes(cidrContains(what.cidr, state.ip))
+    case 'originalDestination':
+      return yes(cidrContains(what.cidr, packet.destination))
+    case 'originalPort':
+      return yes(inRanges(packet.port, what.ranges))
     case 'sourceType':
       return what.type === 'LOCAL' ? yes(isLocal(packet.source, world)) : undefined
     case 'destinationType':
@@ -273,7 +277,7 @@ function judge({ packet, world }: Context, what: Matcher, state: State): number 
     case 'protocol':
       return yes(what.name === 'all' || what.name === lowerProtocol(packet.protocol))
     case 'destinationPort':
-      return yes(what.ranges.some(([low, high]) => state.port >= low && state.port <= high))
+      return yes(inRanges(state.port, what.ranges))
     case 'inInterface':
       return yes(interfaceMatches(what.pattern, packet.inInterface))
     case 'outInterface':
@@ -300,6 +304,10 @@ function judge({ packet, world }: Context, what: Matcher, state: State): number 
     case 'unknown':
       return undefined
   }
+}
+
+function inRanges(port: Port, ranges: readonly (readonly [number, number])[]): boolean {
+  return ranges.some(([low, high]) => port >= low && port <= high)
 }
 
 function interfaceMatches(pattern: string, name: string): boolean {
