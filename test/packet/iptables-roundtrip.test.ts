@@ -166,6 +166,9 @@ COMMIT
     const capability = await datapath.probe()
     t.is(capability.kind, 'usable', JSON.stringify(capability))
     t.deepEqual(capability.kind === 'usable' ? capability.families : [], ['IPv4', 'IPv6'])
+    const steering = await datapath.probeSteering()
+    t.is(steering.sk_lookup.kind, 'usable', JSON.stringify(steering))
+    t.is(steering.dnat.kind, 'usable')
     t.deepEqual(rulesOf(await rules()), rulesOf(before))
   })
 }

@@ -11,6 +11,7 @@ import { changeBetween, NOTHING, type IptablesChangeset } from './changeset.ts'
 import { carryOut, type CommitStep, type CommitTools } from './commit.ts'
 import { DEFAULT_SETTINGS, type RenderSettings } from './context.ts'
 import { probeIptables } from './probe.ts'
+import { probeSteeringRules, type SteeringRulesCapability } from './probe-steering.ts'
 import { createRenderer } from './render.ts'
 import type { FamilyRules, IptablesState, SteeringState } from './state.ts'
 import { readSets, saveRules } from './tools.ts'
@@ -31,7 +32,12 @@ export interface IptablesDatapathOptions {
   readonly onStep?: (step: CommitStep) => void | Promise<void>
 }
 
-export function createIptablesDatapath(options: IptablesDatapathOptions): Datapath<IptablesState> {
+export interface IptablesDatapath extends Datapath<IptablesState> {
+  /** Whether the rules of each mechanism can work here; never changes anything. */
+  probeSteering(): Promise<SteeringRulesCapability>
+}
+
+export function createIptablesDatapath(options: IptablesDatapathOptions): IptablesDatapath {
   const { runner, steering, log } = options
   const render = createRenderer({ ...DEFAULT_SETTINGS, ...options.settings })
   let choice: Promise<VariantChoice> | undefined
@@ -39,7 +45,10 @@ export function createIptablesDatapath(options: IptablesDatapathOptions): Datapa
 
   const variant = async (): Promise<VariantChoice> => {
     choice ??= chosen(options)
-    return await choice
+    return await choice.catch((error: unknown) => {
+      choice = undefined
+      throw error
+    })
   }
   const probe = async (): ReturnType<Datapath['probe']> => {
     const { variant: kind, because } = await variant()
@@ -51,7 +60,10 @@ export function createIptablesDatapath(options: IptablesDatapathOptions): Datapa
       if (capability.kind === 'usable') return capability.families
       throw new ShuntError('DATAPATH_UNUSABLE', capability.because, { hint: capability.hint })
     })
-    return await families
+    return await families.catch((error: unknown) => {
+      families = undefined
+      throw error
+    })
   }
   const commitTools = async (): Promise<CommitTools> => ({
     runner,
@@ -75,6 +87,8 @@ export function createIptablesDatapath(options: IptablesDatapathOptions): Datapa
   return {
     name: 'iptables',
     probe,
+    probeSteering: async () =>
+      await probeSteeringRules(runner, (await variant()).variant, await usableFamilies()),
     render,
     change: changeBetween,
     read,
