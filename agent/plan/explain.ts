@@ -58,6 +58,11 @@ function explainFound(
       return end({ kind: 'drop', because: 'the source is outside of the load balancer source ranges' })
   }
 
+  if (frontend.proxyOnly && !frontend.steered) {
+    steps.push({ label: 'steering', text: steeringText(port, frontend) })
+    return end({ kind: 'reject' })
+  }
+
   steps.push({ label: 'client', text: clientText(client, packet, family.localDetector) })
   const verdict = atHook(frontend.verdicts[client], plan, packet, world, frontend.kind)
   const pool = verdict.kind === 'forward' ? port[verdict.pool] : []
@@ -83,8 +88,7 @@ function explainFound(
       masquerade: verdict.masquerade || endpoint.ip === packet.source,
     })),
     steered: frontend.steered,
-    failClosed:
-      frontend.steered && port.steering.kind === 'steered' && port.steering.whenProxyDown === 'reject',
+    failClosed: frontend.proxyOnly,
     affinitySeconds: port.affinitySeconds,
   })
 }

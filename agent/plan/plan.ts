@@ -151,6 +151,11 @@ export interface Frontend {
   readonly sources: SourceFilter | undefined
   /** The proxy takes new connections of this frontend while its heartbeat lasts. */
   readonly steered: boolean
+  /**
+   * The Service must not be reached around the proxy (`shunt.dev/when-proxy-down: reject`): what the proxy does not take
+   * is refused, also where it is not steered because steering is impossible here. Stronger than the verdicts' forward.
+   */
+  readonly proxyOnly: boolean
 }
 
 /**

@@ -84,8 +84,12 @@ export function endpointsText(pool: readonly PlanEndpoint[], port: ServicePortPl
 }
 
 export function steeringText({ steering }: ServicePortPlan, frontend: Frontend): string {
-  if (steering.kind === 'none') return `not steered: ${steering.because}`
-  if (!frontend.steered) return 'not steered: this address does not forward every client in every family'
-  const down = steering.whenProxyDown === 'reject' ? 'refuse' : 'the kernel balances'
+  const refused = frontend.proxyOnly
+    ? '; refused, because the Service must not be reached around the proxy'
+    : ''
+  if (steering.kind === 'none') return `not steered: ${steering.because}${refused}`
+  if (!frontend.steered)
+    return `not steered: this address does not forward every client in every family${refused}`
+  const down = frontend.proxyOnly ? 'refuse' : 'the kernel balances'
   return `to the proxy (by ${steering.because}); when it is down: ${down}`
 }

@@ -10,8 +10,8 @@ import { winnerOf, type Claim, type ClaimIndex } from './claims.ts'
 import { endpointPools, mergeSlices, type EndpointPools } from './endpoints.ts'
 import { addressesOf, effectiveExternalPolicy, sourceFilterOf, type Address } from './frontends.ts'
 import type { NodeFacts } from './node-facts.ts'
-import type { Frontend, PlanOptions, ServicePortPlan, Steering } from './plan.ts'
-import { forwardsAll, possibleSteering, wantedSteering } from './steering.ts'
+import type { PlanOptions, ServicePortPlan, Steering } from './plan.ts'
+import { forwardsAll, forwardsAny, possibleSteering, wantedSteering, type FrontendDraft } from './steering.ts'
 import { verdictsOf } from './verdicts.ts'
 
 export type ByFamily<T> = Readonly<Partial<Record<Family, T>>>
@@ -27,7 +27,15 @@ export interface Setting {
 interface Draft {
   readonly facts: NodeFacts
   readonly pools: EndpointPools
-  readonly frontends: readonly Omit<Frontend, 'steered'>[]
+  readonly frontends: readonly FrontendDraft[]
+}
+
+interface Steered {
+  /** What is asked for. */
+  readonly wanted: Steering
+  /** What becomes of it in this family. */
+  readonly steering: Steering
+  readonly steered: ReadonlySet<FrontendDraft>
 }
 
 /** The Service ports of one Service; none for a Service that is not proxied here. */
@@ -51,7 +59,7 @@ export function servicePorts(
       const eligible = draft.frontends.filter(({ kind }) => oneNodePort || kind !== 'NodePort')
       const steering = possibleSteering(wanted, eligible, setting.options.steering, draft.facts)
       const steered = new Set(steering.kind === 'steered' ? eligible.filter(forwardsAll) : [])
-      plans.push(finish(service, port, key, draft, steering, steered))
+      plans.push(finish(service, port, key, draft, { wanted, steering, steered }))
     }
   }
   return plans
@@ -143,9 +151,9 @@ function finish(
   port: ServicePort,
   key: ServicePortKey,
   { facts, pools, frontends }: Draft,
-  steering: Steering,
-  steered: ReadonlySet<Omit<Frontend, 'steered'>>,
+  { wanted, steering, steered }: Steered,
 ): ServicePortPlan {
+  const demanded = wanted.kind === 'steered' && wanted.whenProxyDown === 'reject'
   const externalTrafficPolicy = effectiveExternalPolicy(service)
   return {
     key,
@@ -155,7 +163,11 @@ function finish(
     portName: port.name,
     protocol: port.protocol,
     appProtocol: port.appProtocol ?? '',
-    frontends: frontends.map((frontend) => ({ ...frontend, steered: steered.has(frontend) })),
+    frontends: frontends.map((frontend) => ({
+      ...frontend,
+      steered: steered.has(frontend),
+      proxyOnly: demanded && forwardsAny(frontend),
+    })),
     cluster: pools.cluster,
     local: pools.local,
     hasEndpoints: pools.hasEndpoints,

@@ -7,6 +7,9 @@ import type { Service, ServicePort } from '../model/service.ts'
 import type { NodeFacts } from './node-facts.ts'
 import type { Frontend, PlanOptions, Steering } from './plan.ts'
 
+/** A frontend before steering is decided. */
+export type FrontendDraft = Omit<Frontend, 'steered' | 'proxyOnly'>
+
 /**
  * Whether anybody asks for it: `never` on the Service beats all, then `never` of the node, then the first of annotation,
  * route and option.
@@ -15,10 +18,9 @@ export function wantedSteering(
   service: Service,
   port: ServicePort,
   routes: readonly RouteAttachment[],
-  options: Pick<PlanOptions, 'steer' | 'steering'>,
+  options: Pick<PlanOptions, 'steer'>,
 ): Steering {
   if (service.steer === 'never') return none('the Service says shunt.dev/steer: never')
-  if (options.steering.mechanism === 'off') return none('steering is off on this node')
   if (options.steer === 'never') return none('the agent was started with --steer never')
   const because = reason(service, port, routes, options)
   if (because === undefined) return none('no route selects this port and nothing asks for the proxy')
@@ -40,11 +42,12 @@ function reason(
 /** What is wanted, held to what one family can do. */
 export function possibleSteering(
   wanted: Steering,
-  frontends: readonly Omit<Frontend, 'steered'>[],
+  frontends: readonly FrontendDraft[],
   { mechanism }: PlanOptions['steering'],
   { family, localDetector: detector, nodeAddresses }: NodeFacts,
 ): Steering {
   if (wanted.kind === 'none') return wanted
+  if (mechanism === 'off') return none('steering is off on this node')
   if (mechanism === 'dnat' && nodeAddresses.length === 0)
     return none(`the node has no ${family} address, to which connections for the proxy would be sent`)
   const steerable = frontends.filter(forwardsAll)
@@ -63,6 +66,11 @@ export function forwardsAll({ verdicts }: Pick<Frontend, 'verdicts'>): boolean {
   return (
     verdicts.pod.kind === 'forward' && verdicts.host.kind === 'forward' && verdicts.outside.kind === 'forward'
   )
+}
+
+/** Some kind of client reaches an endpoint. */
+export function forwardsAny({ verdicts }: Pick<Frontend, 'verdicts'>): boolean {
+  return [verdicts.pod, verdicts.host, verdicts.outside].some(({ kind }) => kind === 'forward')
 }
 
 function podsUseAnotherPool({ verdicts }: Pick<Frontend, 'verdicts'>): boolean {

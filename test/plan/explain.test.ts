@@ -103,6 +103,41 @@ test('steered and failClosed come with the outcome', (t) => {
   t.like(outcome, { kind: 'forward', steered: true, failClosed: true })
 })
 
+const PROXY_OFF = { steering: { mechanism: 'off', proxyPort: 15001 } } as const
+const DEMANDS = [
+  {
+    it: 'a Service that demands the proxy is refused where nothing can be steered',
+    service: { steer: 'always', whenProxyDown: 'reject' },
+    options: PROXY_OFF,
+    want: 'reject',
+  },
+  {
+    it: 'a Service that merely prefers the proxy is balanced by the kernel there',
+    service: { steer: 'always', whenProxyDown: 'balance' },
+    options: PROXY_OFF,
+    want: 'forward',
+  },
+  {
+    it: 'whenProxyDown says nothing where nobody asks for the proxy',
+    service: { whenProxyDown: 'reject' },
+    options: PROXY_OFF,
+    want: 'forward',
+  },
+  {
+    it: 'steer: never beats whenProxyDown',
+    service: { steer: 'never', whenProxyDown: 'reject' },
+    options: { steer: 'always', ...PROXY_OFF },
+    want: 'forward',
+  },
+] as const
+
+for (const { it, service, options, want } of DEMANDS)
+  test(it, (t) => {
+    const plan = planOf({ services: [aService(service)], slices: [aSlice({ endpoints: [HERE] })] }, options)
+    for (const from of [CLIENTS.pod, CLIENTS.host, CLIENTS.outside])
+      t.is(explain(plan, aPacket({ from, to: CLUSTER_IP }), aWorld()).outcome.kind, want)
+  })
+
 test('the steps read as an operator needs them', (t) => {
   const services = [aService({ ...LOCAL, sourceRanges: ['192.168.0.0/24', '203.0.113.0/24'] })]
   const plan = planOf({ services, slices: [aSlice({ endpoints: [HERE, THERE] })] })

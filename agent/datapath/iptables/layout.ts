@@ -39,7 +39,7 @@ export function serviceLayout(port: ServicePortPlan, context: FamilyContext): Se
   const firewall = new Map<string, FirewallChain>()
   const targets = new Map<Frontend, string>()
   for (const frontend of port.frontends) {
-    if (frontend.kind === 'ClusterIP' || !isDispatched(port, frontend, context)) continue
+    if (frontend.kind === 'ClusterIP' || !isDispatched(frontend, context)) continue
     const ext = findOrAdd(external, 'EXT', hashed, seed, frontend.verdicts)
     const chain =
       frontend.sources === undefined
@@ -57,16 +57,10 @@ export function poolChain(layout: Pick<ServiceLayout, 'hash'>, pool: 'cluster' |
 
 /** True if nat has to look at the frontend: somebody is forwarded, and by the kernel. */
 export function isDispatched(
-  port: ServicePortPlan,
   frontend: Frontend,
   context: Pick<FamilyContext, 'detector' | 'mechanism'>,
 ): boolean {
-  return !isFailClosed(port, frontend) && verdictsInUse(frontend, context).some(isForward)
-}
-
-/** Only the proxy may serve it; what is not steered is refused. */
-export function isFailClosed(port: ServicePortPlan, frontend: Frontend): boolean {
-  return frontend.steered && port.steering.kind === 'steered' && port.steering.whenProxyDown === 'reject'
+  return !frontend.proxyOnly && verdictsInUse(frontend, context).some(isForward)
 }
 
 export function isForward(verdict: Verdict): verdict is Extract<Verdict, { kind: 'forward' }> {

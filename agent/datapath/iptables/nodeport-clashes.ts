@@ -7,7 +7,7 @@ import { PROTOCOLS, type Port, type Protocol } from '../../model/port.ts'
 import type { ServicePortPlan } from '../../plan/plan.ts'
 import { clientKinds } from './clients.ts'
 import type { FamilyContext } from './context.ts'
-import { isFailClosed, isForward } from './layout.ts'
+import { isForward } from './layout.ts'
 import { KUBE_SERVICES, servicePortLabel } from './names.ts'
 import { lines, rule, to } from './rule.ts'
 
@@ -27,7 +27,7 @@ export function nodePortClashes(
       if (ip === undefined || !nodePorts.has(numberOf(port.protocol, number))) continue
       const always =
         frontend.sources === undefined &&
-        !isFailClosed(port, frontend) &&
+        !frontend.proxyOnly &&
         clientKinds(context.detector).every((kind) => isForward(frontend.verdicts[kind]))
       if (always) continue
       rules.push(

@@ -47,7 +47,7 @@ function text(lines: readonly string[]): string {
 function usedPools(port: ServicePortPlan, context: FamilyContext): ('cluster' | 'local')[] {
   const used = new Set<string>()
   for (const frontend of port.frontends) {
-    if (!isDispatched(port, frontend, context)) continue
+    if (!isDispatched(frontend, context)) continue
     for (const kind of clientKinds(context.detector)) {
       const verdict = frontend.verdicts[kind]
       if (isForward(verdict)) used.add(verdict.pool)
@@ -65,7 +65,7 @@ function clusterIpMasquerade(
 ): string[] {
   return port.frontends.flatMap((frontend) => {
     const { ip } = frontend
-    if (frontend.kind !== 'ClusterIP' || ip === undefined || !isDispatched(port, frontend, context)) return []
+    if (frontend.kind !== 'ClusterIP' || ip === undefined || !isDispatched(frontend, context)) return []
     const rules = exclusiveRules(context.detector, (kind) => {
       const verdict = frontend.verdicts[kind]
       return isForward(verdict) && verdict.pool === pool && verdict.masquerade ? true : undefined

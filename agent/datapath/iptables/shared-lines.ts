@@ -5,7 +5,7 @@ import { STEERED_MARK, STEERED_MATCH_MASK } from '../../model/steering-names.ts'
 import type { Frontend, ServicePortPlan, SourceFilter } from '../../plan/plan.ts'
 import { clientKinds, exclusiveRules, type ClientRule } from './clients.ts'
 import type { FamilyContext } from './context.ts'
-import { isFailClosed, isForward, poolChain, serviceLayout, type ServiceLayout } from './layout.ts'
+import { isForward, poolChain, serviceLayout, type ServiceLayout } from './layout.ts'
 import { KUBE_EXTERNAL_SERVICES, KUBE_NODEPORTS, KUBE_PROXY_FIREWALL, KUBE_SERVICES } from './names.ts'
 import { DESTINATION_IS_LOCAL, from, mark, notMark, rule, to, type RuleParts } from './rule.ts'
 
@@ -37,7 +37,7 @@ export function sharedLines(port: ServicePortPlan, context: FamilyContext): Shar
     lines[shared] = `${lines[shared] ?? ''}${rule(chain, { protocol: port.protocol, ...parts })}\n`
   }
   for (const frontend of port.frontends) {
-    if (isFailClosed(port, frontend)) failClosed(frontend, context, layout, add)
+    if (frontend.proxyOnly) failClosed(frontend, context, layout, add)
     else if (frontend.kind === 'ClusterIP') clusterIp(frontend, context, layout, add)
     else external(frontend, context, layout, add)
     if (frontend.sources !== undefined) sourceRanges(frontend, frontend.sources, context, layout, add)
@@ -170,7 +170,7 @@ function sourceRanges(
   const allowed = [...sources.cidrs, ...sources.selfIps].map(from)
   const allForward = clientKinds(context.detector).every((kind) => isForward(frontend.verdicts[kind]))
   const steered = frontend.steered && context.mechanism !== 'off'
-  if (frontend.steered || !allForward)
+  if (frontend.steered || frontend.proxyOnly || !allForward)
     for (const source of allowed)
       add(chain, {
         source,
