@@ -231,8 +231,20 @@ test.serial('cleanup refuses beside a running agent, and leaves nothing after it
   for (const family of ['-4', '-6'])
     t.false((await lab.exec(NODE, ['/usr/sbin/ip', family, 'rule'])).stdout.includes('5390'))
   t.is((await shunt(lab, NODE, 'cleanup')).stdout, 'nothing to remove\n')
-  const status = await shunt(lab, NODE, 'status')
-  t.is(status.code, 3)
+  t.is((await shunt(lab, NODE, 'status')).code, 3)
+})
+
+test.serial('cleanup --all takes what the other modes of kube-proxy left, and nothing else', async (t) => {
+  await lab.exec(NODE, ['/usr/sbin/nft', 'add', 'table', 'ip', 'kube-proxy'])
+  await lab.exec(NODE, ['/usr/sbin/nft', 'add', 'table', 'ip', 'somebody'])
+  await lab.exec(NODE, ['/usr/sbin/ipset', 'create', 'KUBE-CLUSTER-IP', 'hash:ip'])
+  await lab.exec(NODE, ['/usr/sbin/ipset', 'create', 'SOMEBODY', 'hash:ip'])
+  t.is((await shunt(lab, NODE, 'cleanup')).stdout, 'nothing to remove\n')
+  const { code, stdout, stderr } = await shunt(lab, NODE, 'cleanup', '--all')
+  t.is(code, 0, stderr)
+  t.is(stdout, 'removed nftables table ip kube-proxy\nremoved ipset KUBE-CLUSTER-IP\n')
+  t.regex((await lab.exec(NODE, ['/usr/sbin/nft', 'list', 'tables'])).stdout, /^table ip somebody$/m)
+  t.is((await lab.exec(NODE, ['/usr/sbin/ipset', 'list', '-n'])).stdout, 'SOMEBODY\n')
 })
 
 function service(
