@@ -134,7 +134,7 @@ const DEMANDS = [
 for (const { it, service, options, want } of DEMANDS)
   test(it, (t) => {
     const plan = planOf({ services: [aService(service)], slices: [aSlice({ endpoints: [HERE] })] }, options)
-    for (const from of [CLIENTS.pod, CLIENTS.host, CLIENTS.outside])
+    for (const from of [CLIENTS.pod, CLIENTS.node, CLIENTS.outside])
       t.is(explain(plan, aPacket({ from, to: CLUSTER_IP }), aWorld()).outcome.kind, want)
   })
 
