@@ -20,7 +20,7 @@ import { destinationOf } from './destination.ts'
 import { LISTEN_BACKLOG } from './listener.ts'
 import { watchLoopDelay } from './loop-delay.ts'
 import type { ProxyOptions } from './options.ts'
-import { takeRunLock } from './run-lock.ts'
+import { takeRunLock } from '../kernel/run-lock.ts'
 import { RunningProxy } from './running-proxy.ts'
 import { nativeDialer } from './upstream.ts'
 
@@ -37,7 +37,7 @@ export async function runProxy(options: ProxyOptions, log: Log): Promise<number>
   await using open = new AsyncDisposableStack()
 
   await makeFolders(options)
-  const lock = await takeRunLock(options.paths.runDir)
+  const lock = await takeRunLock('proxy', options.paths.runDir)
   open.defer(() => lock.release())
 
   const degraded: string[] = []

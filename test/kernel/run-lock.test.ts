@@ -2,7 +2,7 @@ import test from 'ava'
 import { mkdtemp, rm, symlink } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { takeRunLock } from '#agent/proxy/run-lock.ts'
+import { takeRunLock } from '#agent/kernel/run-lock.ts'
 
 test('one holder for a folder, by whatever name; another folder is free; a release frees it', async (t) => {
   const dir = await mkdtemp(join(tmpdir(), 'shunt-lock-'))
@@ -10,11 +10,11 @@ test('one holder for a folder, by whatever name; another folder is free; a relea
   t.teardown(() => Promise.all([dir, other].map((each) => rm(each, { recursive: true, force: true }))))
   const alias = join(other, 'alias')
   await symlink(dir, alias)
-  const lock = await takeRunLock(dir)
-  await t.throwsAsync(takeRunLock(alias), { message: /another proxy uses the run folder/ })
-  const second = await takeRunLock(other)
+  const lock = await takeRunLock('proxy', dir)
+  await t.throwsAsync(takeRunLock('proxy', alias), { message: /another proxy uses the run folder/ })
+  const second = await takeRunLock('proxy', other)
   second.release()
   lock.release()
-  const again = await takeRunLock(alias)
+  const again = await takeRunLock('proxy', alias)
   again.release()
 })
