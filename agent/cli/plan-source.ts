@@ -1,17 +1,11 @@
 // Where a command's Plan comes from: the agent's socket, or manifests read here when `-f` is given.
 
-import { pathsOf } from '../config/paths.ts'
 import type { Plan } from '../plan/plan.ts'
 import type { OptionSpec } from './command.ts'
 import type { Input } from './input.ts'
 import { planFromData } from './plan-data.ts'
 import type { Ports } from './ports.ts'
-
-/** For every command that talks to a running agent or proxy. */
-export const RUN_DIR_OPTION: OptionSpec = {
-  flags: '--run-dir <folder>',
-  description: "the agent's --run-dir, if it has one (default: /run/shunt)",
-}
+import { runPaths } from './run-paths.ts'
 
 /** For every command that also works on manifests alone. */
 export const MANIFESTS_OPTION: OptionSpec = {
@@ -40,7 +34,7 @@ export interface SourcedPlan {
 export async function sourcePlan(ports: Ports, input: Input): Promise<SourcedPlan> {
   const path = input.text('manifests')
   if (path === undefined) {
-    const agent = ports.agent(pathsOf(input.text('runDir') ?? ''))
+    const agent = ports.agent(await runPaths(ports, input))
     return { plan: planFromData(await agent.get('/plan')), offline: false }
   }
   const source = await ports.manifests(path, planFlags(input))

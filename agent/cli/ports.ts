@@ -19,6 +19,8 @@ export interface Ports {
   stdout(text: string): void
   stderr(text: string): void
   readonly clock: Clock
+  /** Flags (by option key), environment, configuration file and defaults. Throws CONFIG_INVALID. */
+  configuration(flags: Readonly<Record<string, string | undefined>>): Promise<Configuration>
   agent(paths: Paths): AdminClient
   proxy(paths: Paths): AdminClient
   /** Reads a file or a folder of manifests as an agent with these flags would. */

@@ -1,6 +1,7 @@
 // The commander tree, built from the commands' specs, and the way from argv to an exit code.
 
 import { Argument, Command as Commander, CommanderError, Option } from 'commander'
+import { VERSION } from '../config/version.ts'
 import { ShuntError } from '../model/errors.ts'
 import type { Command, CommandSpec, OptionSpec } from './command.ts'
 import { EXIT, exitCodeOf, formatError, type ExitCode } from './exit.ts'
@@ -45,7 +46,9 @@ export function buildProgram(
 ): Commander {
   const program = new Commander('shunt')
     .description("Kubernetes node agent and per-node proxy: see and steer a node's Service traffic.")
+    .version(VERSION, '-V, --version', 'the version of this program')
     .helpCommand('help [command]', 'the help of one command')
+    .helpOption('-h, --help', 'this help')
     .exitOverride()
     .configureOutput({
       writeOut: (text) => ports.stdout(text),

@@ -15,6 +15,7 @@ export function realPorts(): Ports {
     stdout: (text) => void process.stdout.write(text),
     stderr: (text) => void process.stderr.write(text),
     clock: systemClock,
+    configuration: async (flags) => (await loadConfiguration({ command: 'cli', flags })).configuration,
     agent: (paths) => adminClient('agent', paths.agentSocket),
     proxy: (paths) => adminClient('proxy', paths.proxySocket),
     manifests: readOffline,

@@ -2,6 +2,7 @@
 
 import type { AdminClient } from '#agent/cli/admin-client.ts'
 import type { NodePorts, OfflineSource, Ports } from '#agent/cli/ports.ts'
+import { loadConfiguration } from '#agent/config/load.ts'
 import { ShuntError } from '#agent/model/errors.ts'
 
 export interface FakeParts {
@@ -11,6 +12,8 @@ export interface FakeParts {
   readonly manifests?: (path: string) => Promise<OfflineSource>
   readonly node?: Partial<NodePorts>
   readonly nowMs?: number
+  /** Default: empty. */
+  readonly environment?: Readonly<Record<string, string>>
 }
 
 export interface FakePorts extends Ports {
@@ -29,6 +32,9 @@ export function fakePorts(parts: FakeParts = {}): FakePorts {
       written.stderr += text
     },
     clock: { wallMs: () => nowMs, monotonicMs: () => nowMs, after: () => () => {} },
+    configuration: async (flags) =>
+      (await loadConfiguration({ command: 'cli', flags, environment: parts.environment ?? {} }))
+        .configuration,
     agent: () => client('agent', parts.agent),
     proxy: () => client('proxy', parts.proxy),
     manifests: parts.manifests ?? (() => Promise.reject(new Error('no manifests in this test'))),

@@ -97,6 +97,12 @@ test('no command at all prints the help and is wrong usage', async (t) => {
   t.regex(stderr, /^Usage: shunt \[options\] \[command\]/)
 })
 
+test('--version prints the version of the package', async (t) => {
+  const { code, stdout } = await cli(['--version'])
+  t.is(code, 0)
+  t.regex(stdout, /^\d+\.\d+\.\d+\n$/)
+})
+
 test('--help is an answer, not an error', async (t) => {
   const { code, stdout, stderr } = await cli(['echo', '--help'])
   t.is(code, 0)

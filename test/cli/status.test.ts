@@ -106,6 +106,14 @@ test('nobody runs: exit code 3, and it is an answer', async (t) => {
   })
 })
 
+test('the run folder comes from the flag or from the environment', async (t) => {
+  const runDir = async (line: string, environment: Readonly<Record<string, string>>): Promise<unknown> =>
+    (JSON.parse((await runCommand(`${line} -o json`, { environment })).stdout) as { runDir: unknown }).runDir
+  t.is(await runDir('status', {}), '/run/shunt')
+  t.is(await runDir('status', { SHUNT_RUN_DIR: '/lab/a' }), '/lab/a')
+  t.is(await runDir('status --run-dir /lab/b', { SHUNT_RUN_DIR: '/lab/a' }), '/lab/b')
+})
+
 test('an agent that starts is not ready', async (t) => {
   const starting = { ...AGENT, state: 'starting', reasons: ['the first sync is under way'] }
   t.is((await ask('status', starting, PROXY)).code, 3)

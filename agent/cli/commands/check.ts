@@ -5,7 +5,7 @@ import type { Command } from '../command.ts'
 import { EXIT } from '../exit.ts'
 import { format, type Printed } from '../output.ts'
 import { openNode, VARIANT_OPTION } from '../node-settings.ts'
-import { RUN_DIR_OPTION } from '../plan-source.ts'
+import { RUN_DIR_OPTION } from '../run-paths.ts'
 import { rowsAsData, renderTable, type Column } from '../table.ts'
 
 export const check: Command = {

@@ -1,11 +1,11 @@
 // shunt cleanup: takes away what an agent left on the node. Needs no agent, and refuses to work against a running one.
 
-import { pathsOf, type Paths } from '../../config/paths.ts'
+import type { Paths } from '../../config/paths.ts'
 import { messageOf, ShuntError } from '../../model/errors.ts'
 import type { Command } from '../command.ts'
 import { EXIT } from '../exit.ts'
 import { openNode, VARIANT_OPTION } from '../node-settings.ts'
-import { RUN_DIR_OPTION } from '../plan-source.ts'
+import { RUN_DIR_OPTION, runPaths } from '../run-paths.ts'
 import type { Ports } from '../ports.ts'
 
 /** Flushing the rules of 10,000 Services takes iptables-nft most of a minute. */
@@ -39,7 +39,7 @@ export const cleanup: Command = {
     ],
   },
   async run(ports, input) {
-    const paths = pathsOf(input.text('runDir') ?? '')
+    const paths = await runPaths(ports, input)
     const dryRun = input.flag('dryRun')
     if (!dryRun && !input.flag('force')) await refuseIfRunning(ports, paths)
     const node = await openNode(ports, input)

@@ -1,7 +1,7 @@
 // shunt connections: live connections to Services, those that the kernel balanced and those that the proxy has, with
 // who decided where each goes.
 
-import { pathsOf } from '../../config/paths.ts'
+import type { Paths } from '../../config/paths.ts'
 import { ShuntError } from '../../model/errors.ts'
 import { FAMILIES } from '../../model/ip.ts'
 import type { ProxyConnections } from '../../proxy/admin-shapes.ts'
@@ -11,7 +11,7 @@ import { EXIT } from '../exit.ts'
 import { format, table } from '../output.ts'
 import { planFromData } from '../plan-data.ts'
 import { openNode } from '../node-settings.ts'
-import { RUN_DIR_OPTION } from '../plan-source.ts'
+import { RUN_DIR_OPTION, runPaths } from '../run-paths.ts'
 import type { Ports } from '../ports.ts'
 import type { Column } from '../table.ts'
 
@@ -40,7 +40,7 @@ export const connections: Command = {
     ],
   },
   async run(ports, input) {
-    const paths = pathsOf(input.text('runDir') ?? '')
+    const paths = await runPaths(ports, input)
     const plan = planFromData(await ports.agent(paths).get('/plan'))
     const node = await openNode(ports, input)
     const [kernel, proxied] = await Promise.all([
@@ -60,7 +60,7 @@ export const connections: Command = {
 }
 
 /** Without a proxy the kernel's connections are the whole answer. */
-async function proxyConnections(ports: Ports, paths: ReturnType<typeof pathsOf>): Promise<ProxyConnections> {
+async function proxyConnections(ports: Ports, paths: Paths): Promise<ProxyConnections> {
   try {
     return (await ports.proxy(paths).get('/connections')) as ProxyConnections
   } catch (error) {

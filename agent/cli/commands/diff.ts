@@ -6,7 +6,8 @@ import type { Command } from '../command.ts'
 import { EXIT } from '../exit.ts'
 import { format, type Printed } from '../output.ts'
 import { openNode, VARIANT_OPTION } from '../node-settings.ts'
-import { MANIFESTS_OPTION, PLAN_OPTIONS, RUN_DIR_OPTION, sourcePlan } from '../plan-source.ts'
+import { MANIFESTS_OPTION, PLAN_OPTIONS, sourcePlan } from '../plan-source.ts'
+import { RUN_DIR_OPTION } from '../run-paths.ts'
 import type { NodePorts } from '../ports.ts'
 
 /** Reading 10,000 Services takes iptables-nft-save some seconds. */

@@ -5,7 +5,8 @@ import { planJson } from '../../sync/plan-json.ts'
 import type { Command } from '../command.ts'
 import { EXIT } from '../exit.ts'
 import { format, type Printed } from '../output.ts'
-import { MANIFESTS_OPTION, PLAN_OPTIONS, RUN_DIR_OPTION, sourcePlan } from '../plan-source.ts'
+import { MANIFESTS_OPTION, PLAN_OPTIONS, sourcePlan } from '../plan-source.ts'
+import { RUN_DIR_OPTION } from '../run-paths.ts'
 import {
   allEndpoints,
   endpointAddress,

@@ -76,10 +76,12 @@ function concerns(key: OptionKey, name: keyof Processes): boolean {
 function optionSpec(key: OptionKey): OptionSpec {
   const row = optionRow(key)
   const fallback = row.defaultText ?? row.type.format(row.default)
-  const value = row.type.bare === true ? '[true|false]' : `<${row.type.name.replaceAll(/[<>[\]]/g, '')}>`
+  const words = row.type.name.split(' | ')
+  const value = row.type.bare === true ? '[true|false]' : `<${words.length > 2 ? 'word' : row.type.name}>`
+  const choices = words.length > 2 ? ` One of ${words.join(', ')}.` : ''
   return {
     flags: `${flagOf(key)} ${value}`,
     ...(row.hidden === true ? { hidden: true as const } : {}),
-    description: `${row.doc}${fallback === '' ? '' : ` (default: ${fallback})`}`,
+    description: `${row.doc}${choices}${fallback === '' ? '' : ` (default: ${fallback})`}`,
   }
 }

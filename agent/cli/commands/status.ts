@@ -1,6 +1,5 @@
 // shunt status: what runs on this node, how fresh it is, and what is degraded and why.
 
-import { pathsOf } from '../../config/paths.ts'
 import { ShuntError } from '../../model/errors.ts'
 import type { ProxyStatus } from '../../proxy/admin-shapes.ts'
 import type { AgentStatus } from '../../sync/status.ts'
@@ -8,7 +7,7 @@ import type { AdminClient } from '../admin-client.ts'
 import type { Command } from '../command.ts'
 import { EXIT } from '../exit.ts'
 import { format } from '../output.ts'
-import { RUN_DIR_OPTION } from '../plan-source.ts'
+import { RUN_DIR_OPTION, runPaths } from '../run-paths.ts'
 import { isReady, printedStatus, type Answered } from '../status-text.ts'
 
 export const status: Command = {
@@ -23,7 +22,7 @@ export const status: Command = {
     examples: [{ line: 'shunt status', explains: 'the first thing to look at' }],
   },
   async run(ports, input) {
-    const paths = pathsOf(input.text('runDir') ?? '')
+    const paths = await runPaths(ports, input)
     const [agent, proxy] = await Promise.all([
       ask<AgentStatus>(ports.agent(paths)),
       ask<ProxyStatus>(ports.proxy(paths)),
