@@ -3,7 +3,6 @@
 
 import type { FamilyContext } from './context.ts'
 import {
-  isOurChain,
   KUBE_EXTERNAL_SERVICES,
   KUBE_FIREWALL,
   KUBE_FORWARD,
@@ -64,12 +63,29 @@ export const MARTIAN_GUARD =
   '! -s 127.0.0.0/8 -d 127.0.0.0/8 -m comment --comment "block incoming localnet connections" ' +
   '-m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j DROP'
 
-/** True for rules in chains of others that only we write, today's form or another. */
+/** True for rules in chains of others that only we, or kube-proxy, write: today's form or an older one. */
 export function isOurBaseRule({ chain, spec }: Pick<BaseRule, 'chain' | 'spec'>): boolean {
   if (chain === KUBE_FIREWALL) return spec === MARTIAN_GUARD
-  const target = / -[jg] (\S+)/.exec(` ${spec}`)?.[1]
-  return target !== undefined && isOurChain(target)
+  const target = targetOf(spec)
+  return BUILT_IN.has(chain) && target !== undefined && (HOOKED.has(target) || target.startsWith('SHUNT-'))
 }
+
+/** The chain or target of a rule; undefined: none. */
+export function targetOf(spec: string): string | undefined {
+  return / -[jg] (\S+)/.exec(` ${spec}`)?.[1]
+}
+
+const BUILT_IN: ReadonlySet<string> = new Set(['PREROUTING', 'INPUT', 'FORWARD', 'OUTPUT', 'POSTROUTING'])
+
+/** Not KUBE-MARK-MASQ: plugins for host ports jump to it from chains of theirs. */
+const HOOKED: ReadonlySet<string> = new Set([
+  KUBE_SERVICES,
+  KUBE_EXTERNAL_SERVICES,
+  KUBE_NODEPORTS,
+  KUBE_POSTROUTING,
+  KUBE_FORWARD,
+  KUBE_PROXY_FIREWALL,
+])
 
 const PORTALS = 'kubernetes service portals'
 

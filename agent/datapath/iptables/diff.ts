@@ -72,13 +72,17 @@ export function diffPorts(family: Family, live: RenderedRules, want: RenderedRul
 /** The changes from what was read to what is wanted; `want` undefined: nothing of ours shall be left. */
 export function diffRead(family: Family, live: ReadRules, want: FamilyRules | undefined): FamilyChange {
   const refill: Refill[] = []
-  const wanted = new Set<ChainKey>()
+  const stale = new Set(live.chains.keys())
   for (const group of want === undefined ? [] : groupsOf(want)) {
     const now = group()
-    for (const key of now.keys()) wanted.add(key)
+    for (const key of now.keys()) stale.delete(key)
     pushRefill(refill, group, now, (key) => live.chains.get(key))
   }
-  const drop = [...live.chains.keys()].filter((key) => !wanted.has(key))
+  const isReferenced = (key: ChainKey): boolean => live.referenced?.has(key) === true
+  const drop = [...stale].filter((key) => !isReferenced(key))
+  // A chain to which rules of others jump must stay; empty, it does nothing.
+  for (const key of stale)
+    if (isReferenced(key) && live.chains.get(key) !== '') refill.push({ keys: [key], lines: () => '' })
   const base = diffBase(live, want === undefined ? [] : baseOf(want))
   const firewall: ChainKey = `filter ${KUBE_FIREWALL}`
   // Declaring a chain empties it, so the shared one is declared only when it is not there.

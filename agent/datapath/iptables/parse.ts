@@ -2,7 +2,7 @@
 // variants print our rules as we write them; what differs between versions is evened out here.
 
 import { ShuntError } from '../../model/errors.ts'
-import { FIREWALL_JUMP, isOurBaseRule, MARTIAN_GUARD, type BaseRule } from './base-rules.ts'
+import { FIREWALL_JUMP, isOurBaseRule, targetOf, type BaseRule } from './base-rules.ts'
 import { digestOf } from './digest.ts'
 import { isOurChain, KUBE_FIREWALL, TABLES, type TableName } from './names.ts'
 import type { ChainKey, ReadRules } from './state.ts'
@@ -24,6 +24,7 @@ export function createSaveParser(textLimit = Infinity): SaveParser {
   const chains = new Map<ChainKey, string>()
   let textLength = 0
   const base: BaseRule[] = []
+  const referenced = new Set<ChainKey>()
   let foreignFirewallRules: number | undefined
   let table: TableName | undefined
   let rest = ''
@@ -49,8 +50,12 @@ export function createSaveParser(textLimit = Infinity): SaveParser {
       pending.push(`-A ${chain}${normal === '' ? '' : ` ${normal}`}\n`)
     } else if (isOurBaseRule({ chain, spec: normal }) || normal === FIREWALL_JUMP)
       base.push({ table, chain, spec: normal })
-    else if (table === 'filter' && chain === KUBE_FIREWALL && normal !== MARTIAN_GUARD)
-      foreignFirewallRules = (foreignFirewallRules ?? 0) + 1
+    else {
+      const target = targetOf(normal)
+      if (target !== undefined && isOurChain(target)) referenced.add(`${table} ${target}`)
+      if (table === 'filter' && chain === KUBE_FIREWALL)
+        foreignFirewallRules = (foreignFirewallRules ?? 0) + 1
+    }
   }
 
   const takeLine = (line: string): void => {
@@ -78,7 +83,7 @@ export function createSaveParser(textLimit = Infinity): SaveParser {
     end: () => {
       takeLine(rest)
       finishChain()
-      return { kind: 'read', chains, base, foreignFirewallRules }
+      return { kind: 'read', chains, base, referenced, foreignFirewallRules }
     },
   }
 }

@@ -53,6 +53,8 @@ export interface ReadRules {
   readonly chains: ReadonlyMap<ChainKey, string>
   /** Ours in chains of others, in their order, repetitions too. */
   readonly base: readonly BaseRule[]
+  /** Chains of ours to which rules of others jump: they cannot be deleted. */
+  readonly referenced?: ReadonlySet<ChainKey>
   /** Rules in KUBE-FIREWALL that are not ours; undefined: there is no such chain. */
   readonly foreignFirewallRules: number | undefined
 }
@@ -61,6 +63,7 @@ export const NO_RULES: ReadRules = {
   kind: 'read',
   chains: new Map(),
   base: [],
+  referenced: new Set(),
   foreignFirewallRules: undefined,
 }
 
