@@ -84,6 +84,16 @@ export function createIptablesDatapath(options: IptablesDatapathOptions): Iptabl
     return { families: rules, sets: { members, keys }, steering: steeringOf(state) }
   }
 
+  /** undefined: iptables does not work here at all, so there is nothing of ours in it. */
+  const readIfUsable = async (signal: AbortSignal): Promise<IptablesState | undefined> => {
+    try {
+      return await read(signal)
+    } catch (error) {
+      if (error instanceof ShuntError && error.code === 'DATAPATH_UNUSABLE') return undefined
+      throw error
+    }
+  }
+
   return {
     name: 'iptables',
     probe,
@@ -99,7 +109,8 @@ export function createIptablesDatapath(options: IptablesDatapathOptions): Iptabl
       return await carryOut(change, await commitTools(), signal)
     },
     purge: async (signal) => {
-      await carryOut(changeBetween(await read(signal), NOTHING), await commitTools(), signal)
+      const live = await readIfUsable(signal)
+      if (live !== undefined) await carryOut(changeBetween(live, NOTHING), await commitTools(), signal)
       await steering.purge()
     },
   }

@@ -12,8 +12,8 @@ import type { PlanEndpoint, ServicePortPlan } from '../../plan/plan.ts'
 
 export type TableName = 'mangle' | 'nat' | 'filter'
 
-/** In the order in which a restore text has them: what marks packets comes before what reads the marks. */
-export const TABLES: readonly TableName[] = ['mangle', 'nat', 'filter']
+/** In the order of a restore text, which is applied table by table; see restore-text.ts for the exception. */
+export const TABLES: readonly TableName[] = ['nat', 'filter', 'mangle']
 
 export const KUBE_SERVICES = 'KUBE-SERVICES'
 export const KUBE_EXTERNAL_SERVICES = 'KUBE-EXTERNAL-SERVICES'

@@ -16,7 +16,7 @@ const PIECE_CHARS = 64 * 1024
 export function* restorePieces(change: FamilyChange): Generator<string> {
   let piece: string[] = []
   let length = 0
-  for (const table of TABLES)
+  for (const table of tablesOf(change))
     for (const part of tableParts(table, change)) {
       piece.push(part)
       length += part.length
@@ -26,6 +26,14 @@ export function* restorePieces(change: FamilyChange): Generator<string> {
       length = 0
     }
   if (length > 0) yield piece.join('')
+}
+
+/**
+ * mangle marks packets, and nat and filter must know what the mark means as long as it does: so it comes last where it
+ * begins to, and first where it ceases to.
+ */
+function tablesOf({ drop }: FamilyChange): readonly TableName[] {
+  return drop.some((key) => tableOf(key) === 'mangle') ? TABLES.toReversed() : TABLES
 }
 
 function* tableParts(table: TableName, change: FamilyChange): Generator<string> {

@@ -100,3 +100,24 @@ COMMIT
   // One text for the family, so that there is no moment without rules.
   t.is(fake.restored.filter(({ tool, text }) => tool === 'iptables' && !text.includes('PROBE')).length, 2)
 })
+
+test('steering begins to mark after nat and filter know the mark, and ceases to before they forget it', async (t) => {
+  const fake = fakeIptables()
+  const datapath = createIptablesDatapath({
+    runner: fake,
+    steering: fakeSteering(),
+    clock: manualClock(),
+    log: quietLog(),
+    variant: 'nft',
+  })
+  const off = { steering: { mechanism: 'off', proxyPort: 15001 } } as const
+  const tables = async (options: Parameters<typeof demoPlan>[1]): Promise<string[]> => {
+    fake.restored.length = 0
+    await datapath.commit(datapath.change(undefined, datapath.render(demoPlan(1, options))), signal)
+    const text = fake.restored.find(({ tool }) => tool === 'iptables')?.text ?? ''
+    return [...text.matchAll(/^\*(\w+)/gm)].map(([, table]) => table ?? '')
+  }
+  await tables(off)
+  t.deepEqual(await tables({}), ['nat', 'filter', 'mangle'])
+  t.deepEqual(await tables(off), ['mangle', 'filter', 'nat'])
+})

@@ -90,3 +90,11 @@ test('a failure of the probe is not remembered', async (t) => {
   missing.length = 0
   await t.notThrowsAsync(datapath.read(new AbortController().signal))
 })
+
+test('purge succeeds where iptables is not installed; reading is an error with a code', async (t) => {
+  const { datapath } = datapathOn({ missing: ['iptables-nft'] })
+  const { signal } = new AbortController()
+  const error = await t.throwsAsync(datapath.read(signal), { instanceOf: ShuntError })
+  t.is(error.code, 'DATAPATH_UNUSABLE')
+  await t.notThrowsAsync(datapath.purge(signal))
+})
