@@ -14,6 +14,8 @@ export interface AdminClient {
 
 /** Local sockets answer in a millisecond; a process that takes this long is stuck. */
 const DEADLINE_MS = 5_000
+/** Writing and reading the plan of a large cluster takes seconds. */
+const PLAN_DEADLINE_MS = 30_000
 /** A plan of 10,000 Services with 10 endpoints each is some 30 MB. */
 const BODY_LIMIT_BYTES = 256 * 1024 * 1024
 
@@ -44,9 +46,10 @@ interface Answer {
 }
 
 async function fetchText(who: string, socketPath: string, path: string): Promise<Answer> {
+  const deadlineMs = path === '/plan' ? PLAN_DEADLINE_MS : DEADLINE_MS
   const { promise, resolve, reject } = Promise.withResolvers<Answer>()
   const sent = request(
-    { socketPath, path, method: 'GET', signal: AbortSignal.timeout(DEADLINE_MS) },
+    { socketPath, path, method: 'GET', signal: AbortSignal.timeout(deadlineMs) },
     (response) => {
       const chunks: Buffer[] = []
       let sizeBytes = 0
@@ -66,11 +69,11 @@ async function fetchText(who: string, socketPath: string, path: string): Promise
   try {
     return await promise
   } catch (cause) {
-    throw unreachable(who, socketPath, cause)
+    throw unreachable(who, socketPath, cause, deadlineMs)
   }
 }
 
-function unreachable(who: string, socketPath: string, cause: unknown): ShuntError {
+function unreachable(who: string, socketPath: string, cause: unknown, deadlineMs: number): ShuntError {
   const code = cause instanceof Error && 'code' in cause ? cause.code : undefined
   if (code === 'EACCES')
     return new ShuntError(
@@ -84,7 +87,7 @@ function unreachable(who: string, socketPath: string, cause: unknown): ShuntErro
       : code === 'ECONNREFUSED'
         ? 'nobody listens on it'
         : cause instanceof Error && cause.name === 'AbortError'
-          ? `no answer within ${DEADLINE_MS / 1000} s; it may be stopped`
+          ? `no answer within ${deadlineMs / 1000} s; it may be stopped`
           : messageOf(cause)
   return new ShuntError('PEER_UNREACHABLE', `the ${who} does not answer on ${socketPath}: ${why}`, { cause })
 }
