@@ -24,8 +24,16 @@ test('a TCP connection with DNAT and a mark', (t) => {
     mark: 0x532000,
     zone: 0,
     timeoutS: 431_999,
+    bytes: undefined,
     id: 1_314_198_696,
   })
+})
+
+test('bytes of both directions, where the kernel counts', (t) => {
+  const counters = (type: string, count: string): string =>
+    `1c00${type}800c00010000000000000000030c000200${count.padStart(16, '0')}`
+  const counted = `0c010000${STEERED.slice(8)}${counters('09', '4b0')}${counters('0a', '100000000')}`
+  t.is(decodeEntry(bytes(counted))?.bytes, 1200 + 2 ** 32)
 })
 
 test('an IPv6 UDP flow without an answer', (t) => {
