@@ -81,15 +81,18 @@ test('10,000 connections, 200 endpoint changes, 20 flips of steering: none fails
   )
 
   const history: { readonly atMs: number; readonly pods: readonly string[] }[] = [{ atMs: 0, pods: ALL }]
+  const startedMs = performance.now()
   let steered = false
   for (let i = 0; i < CHANGES; i++) {
     const pods = ALL.filter((_, bit) => (((i * 5) % 7) + 1) & (1 << bit))
-    if (i % (CHANGES / FLIPS) === CHANGES / FLIPS - 1) steered = !steered
+    if (i % (CHANGES / FLIPS) === CHANGES / FLIPS / 2) steered = !steered
     history.push({ atMs: Date.now(), pods })
     write(pods, steered)
-    await sleep(CHANGE_EVERY_MS)
+    await sleep(Math.max(0, startedMs + (i + 1) * CHANGE_EVERY_MS - performance.now()))
   }
 
+  // The last connections are made up to one interval after the last change.
+  await sleep(500)
   const results = await Promise.all(streams.map((stream) => stream.stop()))
   const all = results.flat()
   t.is(all.length, CONNECTIONS)
