@@ -10,6 +10,7 @@ import { systemClock } from '#agent/kernel/clock.ts'
 import { cidr, planOf } from '../support/build.ts'
 import { fakeSteering } from '../support/fake-steering.ts'
 import { testNamespace } from '../support/netns-runner.ts'
+import { manyServices } from '../support/many-services.ts'
 import { quietLog } from '../support/quiet-log.ts'
 import { demoParts, demoPlan, RICH, richPlan } from '../support/rich-plan.ts'
 
@@ -92,6 +93,20 @@ COMMIT
     t.is(datapath.change(await datapath.read(signal), datapath.render(two)).size, 0)
     await apply(two, one)
     t.is(datapath.change(await datapath.read(signal), datapath.render(one)).size, 0)
+  })
+
+  test(`${variant}: lines of big chains are edited in place`, async (t) => {
+    const { datapath, apply } = await open(t)
+    let live: Plan | undefined
+    for (const plan of manyServices(11, 25)) {
+      await apply(live, plan)
+      t.is(
+        datapath.change(await datapath.read(signal), datapath.render(plan)).size,
+        0,
+        `step ${plan.generation}`,
+      )
+      live = plan
+    }
   })
 
   test(`${variant}: what others did to our rules is found and repaired, theirs is left alone`, async (t) => {

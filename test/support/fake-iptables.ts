@@ -133,8 +133,11 @@ function applyLine(line: string, chains: Chains, table: string, sets: ReadonlyMa
     if (target !== undefined && !chains.has(target)) throw new Error(`no chain ${target}: ${line}`)
     for (const [, set = ''] of spec.matchAll(/--match-set (\S+)/g))
       if (!sets.has(set)) throw new Error(`no set ${set}: ${line}`)
+    const [, at, rest] = /^ (\d+)( .*)$/.exec(spec) ?? []
     if (verb === '-A') rules.push(spec)
-    else rules.unshift(spec)
+    else if (at === undefined || rest === undefined) rules.unshift(spec)
+    else if (Number(at) > rules.length + 1) throw new Error(`index too big: ${line}`)
+    else rules.splice(Number(at) - 1, 0, rest)
   } else if (verb === '-D') {
     const at = rules.indexOf(spec)
     if (at < 0) throw new Error(`no such rule: ${line}`)

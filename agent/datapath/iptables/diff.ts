@@ -1,8 +1,10 @@
 // What turns the rules of one family into others. Chains are replaced whole, and only those whose content differs.
 
+import type { ServicePortKey } from '../../model/ids.ts'
 import type { Family } from '../../model/ip.ts'
 import type { ServicePortPlan } from '../../plan/plan.ts'
 import { isOurBaseRule, MARTIAN_GUARD, type BaseRule } from './base-rules.ts'
+import { editOf, type ChainEdit } from './chain-edit.ts'
 import { sameLines } from './digest.ts'
 import { KUBE_FIREWALL, KUBE_SERVICES } from './names.ts'
 import { SHARED_CHAINS, type SharedChain, type SharedLines } from './shared-lines.ts'
@@ -23,6 +25,8 @@ import {
 export interface FamilyChange {
   readonly family: Family
   readonly refill: readonly Refill[]
+  /** Chains of which a few lines change. */
+  readonly edits: readonly ChainEdit[]
   /** Chains to empty and delete. */
   readonly drop: readonly ChainKey[]
   /** At the top of their chains, in this order from top to bottom. */
@@ -37,9 +41,9 @@ export interface Refill {
   readonly lines: () => string
 }
 
-export function changeSize({ refill, drop, insert, remove }: FamilyChange): number {
+export function changeSize({ refill, edits, drop, insert, remove }: FamilyChange): number {
   const chains = refill.reduce((sum, { keys }) => sum + keys.length, 0)
-  return chains + drop.length + insert.length + remove.length
+  return chains + edits.length + drop.length + insert.length + remove.length
 }
 
 /** The changes of a rendered family whose context stayed: only Service ports that are other objects are looked at. */
@@ -47,6 +51,10 @@ export function diffPorts(family: Family, live: RenderedRules, want: RenderedRul
   const refill: Refill[] = []
   const drop: ChainKey[] = []
   const dirty = new Set<SharedChain>()
+  const changed: Map<
+    ServicePortKey,
+    { before: ServicePortPlan | undefined; after: ServicePortPlan | undefined }
+  > = new Map()
   const touch = (before: ServicePortPlan | undefined, after: ServicePortPlan | undefined): void => {
     const old = portChains(before, live.context)
     const group: ChainGroup = () => portChains(after, want.context)
@@ -60,13 +68,19 @@ export function diffPorts(family: Family, live: RenderedRules, want: RenderedRul
   }
   for (const [key, after] of want.ports) {
     const before = live.ports.get(key)
-    if (before !== after) touch(before, after)
+    if (before !== after) changed.set(key, { before, after })
   }
-  for (const [key, before] of live.ports) if (!want.ports.has(key)) touch(before, undefined)
+  for (const [key, before] of live.ports)
+    if (!want.ports.has(key)) changed.set(key, { before, after: undefined })
+  for (const { before, after } of changed.values()) touch(before, after)
   if (live.clashes !== want.clashes) dirty.add(`nat ${KUBE_SERVICES}`)
-  for (const shared of SHARED_CHAINS)
-    if (dirty.has(shared)) refill.push({ keys: [shared], lines: () => sharedChain(want, shared) })
-  return { family, refill, drop, insert: [], remove: [] }
+  const edits: ChainEdit[] = []
+  for (const shared of dirty) {
+    const edit = editOf(shared, live, want, changed)
+    if (edit === undefined) refill.push({ keys: [shared], lines: () => sharedChain(want, shared) })
+    else edits.push(edit)
+  }
+  return { family, refill, edits, drop, insert: [], remove: [] }
 }
 
 /** The changes from what was read to what is wanted; `want` undefined: nothing of ours shall be left. */
@@ -89,7 +103,7 @@ export function diffRead(family: Family, live: ReadRules, want: FamilyRules | un
   if (base.needsFirewall && live.foreignFirewallRules === undefined)
     refill.push({ keys: [firewall], lines: () => '' })
   if (base.leavesFirewallEmpty) drop.push(firewall)
-  return { family, refill, drop, insert: base.insert, remove: base.remove }
+  return { family, refill, edits: [], drop, insert: base.insert, remove: base.remove }
 }
 
 function groupsOf(rules: FamilyRules): Iterable<ChainGroup> {

@@ -41,7 +41,8 @@ function* tableParts(table: TableName, change: FamilyChange): Generator<string> 
   const drop = change.drop.filter((key) => tableOf(key) === table)
   const insert = change.insert.filter((rule) => rule.table === table)
   const remove = change.remove.filter((rule) => rule.table === table)
-  if (refill.length + drop.length + insert.length + remove.length === 0) return
+  const edits = change.edits.filter(({ key }) => tableOf(key) === table)
+  if (refill.length + edits.length + drop.length + insert.length + remove.length === 0) return
   yield `*${table}\n`
   for (const { keys } of refill) for (const key of keys) yield declaration(key)
   for (const key of drop) yield declaration(key)
@@ -49,6 +50,11 @@ function* tableParts(table: TableName, change: FamilyChange): Generator<string> 
   // Each goes to the top, so the last one first.
   for (const { chain, spec } of insert.toReversed()) yield `-I ${chain} ${spec}\n`
   for (const { lines } of refill) yield lines()
+  for (const { key, remove: gone, insert: come } of edits) {
+    const rest = `-A ${chainOf(key)}`.length
+    for (const line of gone) yield `-D ${chainOf(key)}${line.slice(rest)}\n`
+    for (const { at, line } of come) yield `-I ${chainOf(key)} ${at}${line.slice(rest)}\n`
+  }
   for (const key of drop) yield `-X ${chainOf(key)}\n`
   yield 'COMMIT\n'
 }

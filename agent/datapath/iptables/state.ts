@@ -96,8 +96,8 @@ export function* chainsOf(rules: FamilyRules): Generator<readonly [ChainKey, str
 
 /** The whole text of a chain to which many Service ports add lines. */
 export function sharedChain(rules: RenderedRules, shared: SharedChain): string {
-  const { heads, tails } = fixedRules(rules.context)
-  const parts = [heads[shared] ?? '']
+  const { tails } = fixedRules(rules.context)
+  const parts = [headOf(rules, shared)]
   for (const part of partsOf(shared))
     for (const port of rules.ports.values()) {
       const lines = cachedLines(port, rules.context)[part]
@@ -106,6 +106,11 @@ export function sharedChain(rules: RenderedRules, shared: SharedChain): string {
   if (shared === `nat ${KUBE_SERVICES}`) parts.push(rules.clashes)
   parts.push(tails[shared] ?? '')
   return parts.join('')
+}
+
+/** The lines of a shared chain before those of the Services. */
+export function headOf(rules: RenderedRules, shared: SharedChain): string {
+  return fixedRules(rules.context).heads[shared] ?? ''
 }
 
 /** In the order in which the chain has them. */
