@@ -45,6 +45,8 @@ export interface ProxyParts {
 const DRAIN_GRACE_MS = HEARTBEAT_TIMEOUT_S * 1_000 + 250
 /** A list of all would stop the event loop for longer than a heartbeat may be late. */
 const LISTED_CONNECTIONS = 10_000
+/** What an agent that is there takes to send its view. */
+const FIRST_VIEW_WAIT_MS = 1_000
 const SWEEP_INTERVAL_MS = 60_000
 
 export class RunningProxy {
@@ -59,6 +61,8 @@ export class RunningProxy {
   readonly #maxConnections: number
   readonly #startedAtMs: number
   readonly #hurry = Promise.withResolvers<void>()
+  /** It gave a view, or there is no agent to talk to. */
+  readonly #agentSpoke = Promise.withResolvers<void>()
   #listeners: readonly Listener[] = []
   #state: Exclude<ProxyStatus['state'], 'waiting'> = 'starting'
   #cancelSweep: (() => void) | undefined
@@ -89,7 +93,12 @@ export class RunningProxy {
     })
     this.#viewClient = new ViewClient(
       { path: options.paths.viewSocket, skLookup: parts.skLookup, pid: parts.pid },
-      { ...parts, log: parts.log.child({ component: 'view' }), current: this.#current },
+      {
+        ...parts,
+        log: parts.log.child({ component: 'view' }),
+        current: this.#current,
+        lost: () => this.#agentSpoke.resolve(),
+      },
     )
     this.#lastView = new LastView(options.paths.lastView, parts.clock, parts.log)
   }
@@ -128,9 +137,12 @@ export class RunningProxy {
     this.#current.onChange((view) => {
       this.#use(view)
       this.#lastView.save(view)
+      this.#agentSpoke.resolve()
     })
     this.#state = 'serving'
     this.#viewClient.start()
+    // While no proxy was there the agent may have let the kernel steer what the view from disk does not know.
+    await this.#wait(FIRST_VIEW_WAIT_MS, this.#agentSpoke.promise)
     this.#heartbeat.start()
     this.#sweepLater()
   }

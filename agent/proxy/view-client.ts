@@ -24,6 +24,8 @@ export interface ViewClientParts {
   readonly random: Random
   readonly log: Log
   readonly current: CurrentView
+  /** Called whenever a connection failed or ended. */
+  readonly lost?: () => void
 }
 
 const RECONNECT_MIN_MS = 100
@@ -89,6 +91,7 @@ export class ViewClient {
   #retry(): void {
     this.#connected = false
     this.#socket = undefined
+    this.#parts.lost?.()
     if (this.#closed) return
     const ceilingMs = Math.min(RECONNECT_MIN_MS * 2 ** Math.min(this.#failures, 10), RECONNECT_MAX_MS)
     this.#failures++
