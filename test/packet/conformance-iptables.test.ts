@@ -2,7 +2,7 @@
 
 import test from 'ava'
 
-import { SETTINGS } from '../conformance/flows.ts'
+import { SETTINGS, type Setting } from '../conformance/flows.ts'
 import { failureReport } from '../conformance/report.ts'
 import { runFlows } from '../conformance/run.ts'
 import { listenEverywhere, setStage } from '../conformance/stage.ts'
@@ -19,23 +19,51 @@ test.after.always(async () => {
   await lab?.close()
 })
 
-for (const variant of ['nft', 'legacy'] as const) {
-  for (const setting of SETTINGS) {
-    for (const steered of setting.alsoSteered ? [false, true] : [false]) {
-      test.serial(`iptables-${variant}, ${setting.name}${steered ? ', steered' : ''}`, async (t) => {
-        t.timeout(180_000)
-        const flags = ['--iptables-variant', variant]
-        const stage = await setStage(lab, { datapath: 'iptables', flags, setting, steered })
-        try {
-          const outcomes = await runFlows(stage)
-          t.log(`${outcomes.length} flows`)
-          if (outcomes.some((outcome) => outcome.wrong !== undefined))
-            t.fail(await failureReport(stage, outcomes))
-          else t.pass()
-        } finally {
-          await stage.clear()
-        }
-      })
+interface Run {
+  readonly variant: 'nft' | 'legacy'
+  readonly setting: Setting
+  /** undefined: nothing is steered. */
+  readonly mechanism: 'sk_lookup' | 'dnat' | undefined
+}
+
+const RUNS: readonly Run[] = [
+  ...(['nft', 'legacy'] as const).flatMap((variant) =>
+    SETTINGS.flatMap((setting): readonly Run[] => [
+      { variant, setting, mechanism: undefined },
+      ...(setting.alsoSteered ? [{ variant, setting, mechanism: 'sk_lookup' as const }] : []),
+    ]),
+  ),
+  // The rules of DNAT are the same text for both variants.
+  ...SETTINGS.filter((setting) => setting.alsoSteered).map((setting): Run => ({
+    variant: 'nft',
+    setting,
+    mechanism: 'dnat',
+  })),
+]
+
+for (const { variant, setting, mechanism } of RUNS) {
+  const steering = mechanism === undefined ? '' : `, steered by ${mechanism}`
+  test.serial(`iptables-${variant}, ${setting.name}${steering}`, async (t) => {
+    t.timeout(180_000)
+    const flags = [
+      '--iptables-variant',
+      variant,
+      ...(mechanism === undefined ? [] : ['--steering-mechanism', mechanism]),
+    ]
+    const stage = await setStage(lab, {
+      datapath: 'iptables',
+      flags,
+      setting,
+      steered: mechanism !== undefined,
+    })
+    try {
+      const outcomes = await runFlows(stage)
+      t.log(`${outcomes.length} flows`)
+      if (outcomes.some((outcome) => outcome.wrong !== undefined))
+        t.fail(await failureReport(stage, outcomes))
+      else t.pass()
+    } finally {
+      await stage.clear()
     }
-  }
+  })
 }
