@@ -18,6 +18,12 @@ export function toolName(family: Family, variant: ToolVariant, tool: '' | '-save
 /** How long a tool waits for /run/xtables.lock (legacy), as kube-proxy does. */
 const LOCK_WAIT_S = 5
 
+/**
+ * The nft variant takes half a minute to load 10,000 Services on an idle machine, and minutes on a busy one; to kill it
+ * would only mean to begin again.
+ */
+const RESTORE_TIMEOUT_MS = 900_000
+
 /** What is ours; chains beyond `textLimit` characters come as digests. */
 export async function saveRules(
   runner: CommandRunner,
@@ -44,7 +50,7 @@ export async function restoreRules(
 ): Promise<CommandResult> {
   const program = toolName(family, variant, '-restore')
   const args = ['--noflush', '--wait', String(LOCK_WAIT_S)]
-  return await mustRun(runner, { program, args, stdinPieces: text }, signal)
+  return await mustRun(runner, { program, args, stdinPieces: text, timeoutMs: RESTORE_TIMEOUT_MS }, signal)
 }
 
 /** Members of our sets; a node without the ipset program has none. */
