@@ -8,7 +8,7 @@ import test, { type ExecutionContext } from 'ava'
 
 import { addressesOf, nodeObjects, serviceObjects, writeManifest } from '../conformance/objects.ts'
 import { listenEverywhere } from '../conformance/stage.ts'
-import { untidyState } from '../support/lab/kernel-state.ts'
+import { refusals, untidyState } from '../support/lab/kernel-state.ts'
 import { createLab, type Lab } from '../support/lab/lab.ts'
 import { startPair, untilWay, type Pair } from '../support/lab/pair.ts'
 import type { Stream } from '../support/lab/peer.ts'
@@ -129,6 +129,8 @@ test.serial('kill -9 of the proxy while changes are applied', async (t) => {
 interface Clients {
   readonly names: readonly string[]
   readonly streams: readonly Stream[]
+  /** What rules had refused before. */
+  readonly refused: ReadonlyMap<string, number>
 }
 
 /** A pod, the node and the outside, to a Service that flips and to one that is always steered. */
@@ -144,7 +146,8 @@ async function startClients(t: ExecutionContext): Promise<Clients> {
     dials.map(async ({ place, to, port }) => (await lab.peer(place)).stream(to, port, { intervalMs: 10 })),
   )
   t.teardown(() => Promise.all(streams.map((stream) => stream.stop())))
-  return { names: dials.map(({ place, to, port }) => `${place} to ${to} port ${port}`), streams }
+  const names = dials.map(({ place, to, port }) => `${place} to ${to} port ${port}`)
+  return { names, streams, refused: await refusals(lab, 'node1', VARIANT) }
 }
 
 /** Nothing fails while the agent is dead; while the proxy is dead only what it had in hand, or what fell in a second. */
@@ -154,12 +157,19 @@ async function judge(
   proxyKilledMs: number | undefined,
 ): Promise<void> {
   const results = await Promise.all(clients.streams.map((stream) => stream.stop()))
+  const refused = [...(await refusals(lab, 'node1', VARIANT))]
+    .filter(([rule, count]) => count > (clients.refused.get(rule) ?? 0))
+    .map(([rule, count]) => `${count - (clients.refused.get(rule) ?? 0)} × ${rule}`)
   for (const [i, timed] of results.entries()) {
     const isExcused = (one: Timed): boolean =>
       proxyKilledMs !== undefined && one.atMs >= proxyKilledMs - 100 && one.atMs <= proxyKilledMs + 1500
     const failed = timed.filter((one) => one.seen.kind !== 'answered' && !isExcused(one))
     const told = failed.slice(0, 5).map((one) => ({ ...one, afterKillMs: one.atMs - (proxyKilledMs ?? 0) }))
-    t.deepEqual(told, [], `${clients.names[i]}: ${failed.length} of ${timed.length} failed\n${pair.logs()}`)
+    t.deepEqual(
+      told,
+      [],
+      `${clients.names[i]}: ${failed.length} of ${timed.length} failed\n${refused.join('\n')}\n${pair.logs()}`,
+    )
     t.true(timed.length > 30)
   }
   await judgeKernel(t)

@@ -29,6 +29,26 @@ export async function untidyState(
   ]
 }
 
+/** Rules that refuse or drop, with how often they did: for reports of what went wrong. */
+export async function refusals(
+  lab: Lab,
+  node: string,
+  variant: 'nft' | 'legacy',
+): Promise<ReadonlyMap<string, number>> {
+  const saved = await Promise.all(
+    ['iptables', 'ip6tables'].map(async (tool) => {
+      const { stdout } = await lab.exec(node, [`/usr/sbin/${tool}-${variant}-save`, '-c'], { mayFail: true })
+      return lines(stdout).map((line) => `${tool} ${line}`)
+    }),
+  )
+  return new Map(
+    saved.flat().flatMap((line) => {
+      const found = /^(\S+) \[([0-9]+):[0-9]+\] (-A .* -j (?:REJECT|DROP).*)$/.exec(line)
+      return found === null ? [] : [[`${found[1]} ${found[3]}`, Number(found[2])] as const]
+    }),
+  )
+}
+
 function untidyRules(tool: string, saved: string): readonly string[] {
   const problems: string[] = []
   for (const table of saved.split(/^(?=\*)/m)) {
