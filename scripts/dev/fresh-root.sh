@@ -50,17 +50,27 @@ ldd "$node" | awk '/=> \//{print $3}' | while read -r library; do
 done
 
 git clone --quiet --no-hardlinks "$checkout" "$root/root/shunt"
+# The new root must be the root of the mount namespace, not a chroot: programs that enter another mount namespace and
+# come back would find themselves on the old one.
+mount --bind "$root" "$root"
 for mount in proc sys dev; do mount --rbind "/$mount" "$root/$mount"; done
 mount -t tmpfs tmpfs "$root/run"
-
-for name in "${commands[@]}"; do
-  case $name in
-  demo) argv=(npm run demo) ;;
-  test) argv=(npm test) ;;
-  *) echo "error: no command $name (USAGE)" >&2; exit 2 ;;
-  esac
-  echo "fresh-root: ${argv[*]}"
-  env -i HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin TERM=dumb LANG=C \
-    chroot "$root" /bin/bash -c 'cd /root/shunt && exec "$@"' -- "${argv[@]}"
-done
-echo 'fresh-root: both commands of the README work on an empty Debian'
+mkdir "$root/outside"
+cd "$root"
+pivot_root . outside
+# shellcheck disable=SC2016
+exec env -i HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin TERM=dumb LANG=C bash -euc '
+  umount --lazy /outside
+  rmdir /outside
+  cd /root/shunt
+  for name; do
+    case $name in
+    demo) argv=(npm run demo) ;;
+    test) argv=(npm test) ;;
+    *) echo "error: no command $name (USAGE)" >&2; exit 2 ;;
+    esac
+    echo "fresh-root: ${argv[*]}"
+    "${argv[@]}"
+  done
+  echo "fresh-root: all of it works on an empty Debian"
+' bash "${commands[@]}"
