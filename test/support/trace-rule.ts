@@ -132,7 +132,7 @@ class RuleReader {
         this.#add((packet, world) => world.hasListener(packet))
         break
       case 'set': {
-        this.#expect('--match-set')
+        if (this.#option() !== '--match-set') this.#fail('set without --match-set')
         const [set, directions] = [this.#next(), this.#next()]
         this.#add((packet, world) => inSet(set, directions, packet, world))
         break

@@ -154,10 +154,13 @@ function take({ takeChain, packetMark }: Path): string {
 function input(context: FamilyContext): string {
   const refuse = '-j REJECT --reject-with tcp-reset'
   const firstPackets = [
-    rule(SHUNT_INPUT, { protocol: 'TCP', matches: [SYN, isSteered, HAS_LISTENER], target: '-j ACCEPT' }),
-    rule(SHUNT_INPUT, { protocol: 'TCP', matches: [SYN, isSteered], target: refuse }),
+    // Not for first packets alone: the kernel sends no reset for an address that is not its own, so a client whose proxy
+    // died would wait for an answer for ever.
+    rule(SHUNT_INPUT, { protocol: 'TCP', matches: [isSteered, HAS_LISTENER], target: '-j ACCEPT' }),
+    rule(SHUNT_INPUT, { protocol: 'TCP', matches: [isSteered], target: refuse }),
     // The program of sk_lookup sees no mark: it would hand over what came to a NodePort's number on an address where
-    // it does not answer, such as loopback, or of a family in which it is not steered.
+    // it does not answer, such as loopback, or of a family in which it is not steered. Addresses of other Services have
+    // refusals of their own, silent ones among them.
     rule(SHUNT_INPUT, {
       protocol: 'TCP',
       comment: 'no NodePort on this address',
@@ -165,6 +168,7 @@ function input(context: FamilyContext): string {
         SYN,
         notMark(STEERED_MARK, STEERED_MATCH_MASK),
         `-m set --match-set ${STEER_NODEPORT_SET} dst`,
+        `-m set ! --match-set ${unsteeredSet(context.family)} dst,dst`,
         HAS_LISTENER,
       ],
       target: refuse,
