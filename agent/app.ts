@@ -45,8 +45,7 @@ import { planJson, snapshotJson } from './sync/plan-json.ts'
 import { diffView, publishView } from './sync/publish.ts'
 import { createReconciler, type Reconciler } from './sync/reconciler.ts'
 import { countProblems } from './sync/status.ts'
-import type { Candidate } from './sync/steering-choice.ts'
-import { provenProxy, testableFamilies } from './sync/steering-facts.ts'
+import { candidatesOf, provenProxy, testableFamilies } from './sync/steering-facts.ts'
 import { createSteeringRunner, type SteeringRunner } from './sync/steering-runner.ts'
 import { createViewPublisher } from './sync/view-publisher.ts'
 import { createViewServer, type ViewServer } from './sync/view-server.ts'
@@ -191,7 +190,7 @@ async function construct(
   later.reconciler = reconciler
   const steering = await createSteeringRunner({
     option: configuration.steeringMechanism,
-    probe: () => candidates(kernel),
+    probe: async () => candidatesOf(await chosen.datapath.probeSteering(), await kernel.probe()),
     test: (family) => selfTest(family, { timeoutMs: SELFTEST_TIMEOUT_MS }),
     families: () => testableFamilies(reconciler.plan()),
     proxy: () => provenProxy(views.proxies()),
@@ -263,14 +262,6 @@ function steeringKernel(paths: Paths, log: Log): SteeringKernel {
   if (loaded.kind === 'loaded') return kernelSteering(loaded.native, { pinDir: paths.pinDir })
   log.warn({ because: loaded.because }, 'nothing can be steered without the native addon')
   return absentSteering(loaded.because)
-}
-
-async function candidates(kernel: SteeringKernel): Promise<readonly Candidate[]> {
-  const capabilities = await kernel.probe()
-  return (['sk_lookup', 'dnat'] as const).map((mechanism) => {
-    const capability = capabilities[mechanism]
-    return { mechanism, unusableBecause: capability.kind === 'usable' ? undefined : capability.because }
-  })
 }
 
 function viewServer(

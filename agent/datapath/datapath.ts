@@ -16,6 +16,11 @@ export interface Datapath<R = unknown> {
   readonly name: DatapathName
   /** Never changes anything; says why not. */
   probe(): Promise<Capability>
+  /**
+   * Whether the rules that steering needs work here; never changes anything. Asked before steering is switched on,
+   * because one match that the kernel lacks would fail the whole commit, and with it every Service.
+   */
+  probeSteering(): Promise<SteeringCapability>
   /** Pure and deterministic. */
   render(plan: Plan): R
   /** What turns `live` into `want`; undefined: unknown state, rebuild everything of ours. */
@@ -41,6 +46,8 @@ export interface CommitReport {
   /** Time spent in the kernel programs, by family. */
   readonly kernelMs: Readonly<Partial<Record<Family, number>>>
 }
+
+export type SteeringCapability = Readonly<Record<'sk_lookup' | 'dnat', Capability>>
 
 export type Capability =
   | { readonly kind: 'usable'; readonly detail: string; readonly families: readonly Family[] }

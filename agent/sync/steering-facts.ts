@@ -1,8 +1,9 @@
 // What the steering runner asks of its surroundings, from what they know. Pure.
 
 import type { Family } from '../model/ip.ts'
+import type { SteeringCapability } from '../datapath/datapath.ts'
 import type { Plan } from '../plan/plan.ts'
-import type { SteeringState } from './steering-choice.ts'
+import type { Candidate, SteeringState } from './steering-choice.ts'
 import type { ConnectedProxy } from './view-server.ts'
 
 /** Families in which the committed rules can steer: DNAT needs an address of the node to send a connection to. */
@@ -19,4 +20,12 @@ export function provenProxy(connected: readonly ConnectedProxy[]): SteeringState
   const proxies = connected.filter(({ ackedGeneration }) => ackedGeneration !== undefined)
   const [first] = proxies
   return first === undefined ? undefined : { skLookup: proxies.some(({ skLookup }) => skLookup) }
+}
+
+/** A mechanism can be used if the datapath's rules for it and the kernel's own side both work; the first reason why not. */
+export function candidatesOf(rules: SteeringCapability, kernel: SteeringCapability): readonly Candidate[] {
+  return (['sk_lookup', 'dnat'] as const).map((mechanism) => {
+    const unusable = [rules[mechanism], kernel[mechanism]].find(({ kind }) => kind === 'unusable')
+    return { mechanism, unusableBecause: unusable?.kind === 'unusable' ? unusable.because : undefined }
+  })
 }

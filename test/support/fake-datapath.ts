@@ -34,6 +34,10 @@ export function fakeDatapath(): FakeDatapath {
     onCommit: () => {},
     unreadable: false,
     probe: () => Promise.resolve({ kind: 'usable', detail: 'a map', families: ['IPv4', 'IPv6'] }),
+    probeSteering: () => {
+      const usable = { kind: 'usable', detail: 'a map', families: ['IPv4', 'IPv6'] } as const
+      return Promise.resolve({ sk_lookup: usable, dnat: usable })
+    },
     render,
     change(live, want) {
       const full = live === undefined

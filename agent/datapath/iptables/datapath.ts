@@ -11,7 +11,7 @@ import { changeBetween, NOTHING, type IptablesChangeset } from './changeset.ts'
 import { carryOut, type CommitStep, type CommitTools } from './commit.ts'
 import { DEFAULT_SETTINGS, type RenderSettings } from './context.ts'
 import { probeIptables } from './probe.ts'
-import { probeSteeringRules, type SteeringRulesCapability } from './probe-steering.ts'
+import { probeSteeringRules } from './probe-steering.ts'
 import { createRenderer } from './render.ts'
 import type { FamilyRules, IptablesState, SteeringState } from './state.ts'
 import { readSets, saveRules } from './tools.ts'
@@ -32,12 +32,7 @@ export interface IptablesDatapathOptions {
   readonly onStep?: (step: CommitStep) => void | Promise<void>
 }
 
-export interface IptablesDatapath extends Datapath<IptablesState> {
-  /** Whether the rules of each mechanism can work here; never changes anything. */
-  probeSteering(): Promise<SteeringRulesCapability>
-}
-
-export function createIptablesDatapath(options: IptablesDatapathOptions): IptablesDatapath {
+export function createIptablesDatapath(options: IptablesDatapathOptions): Datapath<IptablesState> {
   const { runner, steering, log } = options
   const render = createRenderer({ ...DEFAULT_SETTINGS, ...options.settings })
   let choice: Promise<VariantChoice> | undefined

@@ -4,18 +4,15 @@
 import type { CommandRunner } from '../../kernel/command.ts'
 import { ShuntError } from '../../model/errors.ts'
 import type { Family } from '../../model/ip.ts'
-import type { Capability } from '../datapath.ts'
-import type { Mechanism } from '../steer/steering.ts'
+import type { Capability, SteeringCapability } from '../datapath.ts'
 import { toolName, type ToolVariant } from './tools.ts'
-
-export type SteeringRulesCapability = Readonly<Record<Exclude<Mechanism, 'off'>, Capability>>
 
 /** Changes nothing: `--test` parses the rules and asks the kernel for each match, but commits none. */
 export async function probeSteeringRules(
   runner: CommandRunner,
   variant: ToolVariant,
   families: readonly Family[],
-): Promise<SteeringRulesCapability> {
+): Promise<SteeringCapability> {
   const sets = await failureOf(runner, { program: 'ipset', args: ['list', '-n'] })
   if (sets !== undefined) {
     const capability = unusable(

@@ -4,6 +4,8 @@
 import {
   LIVE_NODEPORT_SET,
   LIVE_SET,
+  SELFTEST_IPV4,
+  SELFTEST_IPV6,
   STEER_MARK_MASK,
   STEER_NODEPORT_SET,
   STEERED_MARK,
@@ -11,6 +13,7 @@ import {
   STEERED_NODE_MARK,
   UPSTREAM_MARK,
 } from '../../model/steering-names.ts'
+import type { Ip } from '../../model/ip.ts'
 import type { FamilyContext } from './context.ts'
 import {
   KUBE_PROXY_FIREWALL,
@@ -24,7 +27,18 @@ import {
   SHUNT_STEER_TAKE,
   type TableName,
 } from './names.ts'
-import { ctState, DESTINATION_IS_LOCAL, dnatTo, hex, lines, mark, notMark, rule, setMark } from './rule.ts'
+import {
+  ctState,
+  DESTINATION_IS_LOCAL,
+  dnatTo,
+  hex,
+  lines,
+  mark,
+  notMark,
+  rule,
+  setMark,
+  to,
+} from './rule.ts'
 import { familyNodePortSet, unsteeredSet } from './steer-sets.ts'
 
 /** `table chain` to its lines; none with the mechanism off. */
@@ -174,7 +188,16 @@ function input(context: FamilyContext): string {
       target: refuse,
     }),
   ]
+  const selfTestIp = (context.family === 'IPv4' ? SELFTEST_IPV4 : SELFTEST_IPV6) as Ip
   return lines(
+    // IPv4 delivers whatever leaves over lo, so without this the self-test would pass although nothing was marked.
+    rule(SHUNT_INPUT, {
+      protocol: 'TCP',
+      destination: to(selfTestIp),
+      comment: 'the self-test arrives by steering alone',
+      matches: [notMark(STEERED_MARK, STEERED_MATCH_MASK)],
+      target: '-j DROP',
+    }),
     rule(SHUNT_INPUT, {
       comment: 'source ranges of steered connections',
       matches: [isSteered, ctState('NEW')],

@@ -7,13 +7,13 @@
 import type { Family, Ip } from '../../model/ip.ts'
 import type { Port } from '../../model/port.ts'
 import type { SteeringPlan } from '../../plan/plan.ts'
-import type { Capability } from '../datapath.ts'
+import type { SteeringCapability } from '../datapath.ts'
 
 export type Mechanism = SteeringPlan['mechanism']
 
 export interface SteeringKernel {
   /** Never changes anything that outlives the call. */
-  probe(): Promise<Readonly<Record<Exclude<Mechanism, 'off'>, Capability>>>
+  probe(): Promise<SteeringCapability>
   /**
    * Makes the kernel fit for the mechanism and takes away what only others need; idempotent, so it repairs too.
    * Includes the frontends and routes of the self-test. Throws a ShuntError; IPv6 is left out where the host has none.
