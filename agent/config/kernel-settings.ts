@@ -1,4 +1,5 @@
-// Which kernel settings the configuration asks for (kube-proxy rows 19 and 71). Pure; app.ts writes them.
+// Which kernel settings the configuration asks for (kube-proxy rows 19 and 71, and one for steering). Pure; app.ts writes
+// them.
 
 import { cidrContains } from '../model/cidr.ts'
 import type { Ip } from '../model/ip.ts'
@@ -38,10 +39,16 @@ export function kernelSettings(
     ['udp_timeout', c.conntrackUdpTimeout],
     ['udp_timeout_stream', c.conntrackUdpStreamTimeout],
   ] as const
-  for (const [name, ms] of timeouts)
-    if (ms > 0) want(`net.netfilter.nf_conntrack_${name}`, Math.max(1, Math.round(ms / 1_000)))
+  for (const [name, ms] of timeouts) if (ms > 0) want(`net.netfilter.nf_conntrack_${name}`, seconds(ms))
+  // Conntrack keeps a connection that was reset, mark included; the kernel's ten seconds would outlast the proxy's death.
+  if (c.steer !== 'never' && c.conntrackTcpCloseTimeout > 0)
+    want('net.netfilter.nf_conntrack_tcp_timeout_close', seconds(c.conntrackTcpCloseTimeout))
   if (c.conntrackTcpBeLiberal) want('net.netfilter.nf_conntrack_tcp_be_liberal', 1)
   return settings
+}
+
+function seconds(ms: number): number {
+  return Math.max(1, Math.round(ms / 1_000))
 }
 
 function answersOnLoopback({ nodePortAddresses }: Configuration): boolean {

@@ -161,6 +161,14 @@ export const OPTIONS = {
     doc: 'How long a half-closed TCP connection is tracked; 0 leaves it as it is.',
     commands: AGENT,
   }),
+  conntrackTcpCloseTimeout: row({
+    type: type.duration({ minMs: 0 }),
+    default: 1_000,
+    doc:
+      'How long a reset TCP connection is tracked, unless steering is `never`; 0 leaves it as it is. While it is, a ' +
+      'client that takes the same port again is treated as the old connection: refused, if its proxy died.',
+    commands: AGENT,
+  }),
   conntrackTcpBeLiberal: row({
     type: type.flag,
     default: false,

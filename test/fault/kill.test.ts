@@ -46,10 +46,6 @@ let version = 0
 test.before(async () => {
   lab = await createLab()
   await listenEverywhere(lab)
-  // Conntrack remembers a connection that the dead proxy's host reset for ten seconds, its mark included. A client that
-  // takes the same port again meanwhile is refused: the one thing that outlasts the bound, so it is made to fit.
-  const close = 'net.netfilter.nf_conntrack_tcp_timeout_close=1'
-  await lab.exec('node1', ['/usr/sbin/sysctl', '-q', '-w', close])
   folder = join(lab.folder, 'manifests')
   writeManifest(folder, 'nodes', nodeObjects(lab.topology))
   edit()
