@@ -129,6 +129,8 @@ async function construct(
               masqueradeMark: 2 ** configuration.masqueradeBit,
               dropInvalid: (readSysctl('net.netfilter.nf_conntrack_tcp_be_liberal') ?? '0') === '0',
             },
+            onRestoreFailure: (ip_family) =>
+              metrics.add('kubeproxy_sync_proxy_rules_iptables_restore_failures_total', { ip_family }),
             onStep: faultHookOfBeginnings(fault, strike),
           }),
         ),

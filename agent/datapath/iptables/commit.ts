@@ -28,6 +28,7 @@ export interface CommitTools {
   readonly steering: SteeringKernel
   readonly clock: Clock
   readonly variant: ToolVariant
+  readonly onRestoreFailure?: ((family: Family) => void) | undefined
   /** Called before each step that has something to do, and at the end. */
   readonly onStep?: ((step: CommitStep) => void | Promise<void>) | undefined
 }
@@ -73,6 +74,7 @@ export async function carryOut(
       } catch (error) {
         // One family's failure must not keep the other from its rules (row 5: they are independent).
         failures.push(error)
+        tools.onRestoreFailure?.(family.family)
       }
     })
   }

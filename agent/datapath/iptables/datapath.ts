@@ -28,6 +28,8 @@ export interface IptablesDatapathOptions {
   /** `auto`: as the node's other rules are, see variant.ts. */
   readonly variant?: 'auto' | 'nft' | 'legacy'
   readonly settings?: Partial<RenderSettings>
+  /** Called for each restore that failed, to be counted. */
+  readonly onRestoreFailure?: (family: Family) => void
   /** Only for tests: called before each step of a commit. */
   readonly onStep?: (step: CommitStep) => void | Promise<void>
 }
@@ -65,6 +67,7 @@ export function createIptablesDatapath(options: IptablesDatapathOptions): Datapa
     steering,
     clock: options.clock,
     variant: (await variant()).variant,
+    onRestoreFailure: options.onRestoreFailure,
     onStep: options.onStep,
   })
 
