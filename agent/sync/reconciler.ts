@@ -13,6 +13,8 @@ import { messageOf, ShuntError } from '../model/errors.ts'
 import type { Log } from '../model/log.ts'
 import type { Metrics } from '../model/metrics.ts'
 import { buildPlan } from '../plan/build.ts'
+import { diffPlan } from '../plan/diff.ts'
+import { summarizeDelta } from '../plan/summary.ts'
 import type { Plan, PlanOptions } from '../plan/plan.ts'
 import type { Snapshot } from '../plan/snapshot.ts'
 import { createScheduler } from './scheduler.ts'
@@ -74,6 +76,9 @@ interface Held<R> {
   readonly rendered: R
 }
 
+/** Lines of what changed that one log line carries. */
+const MOST_NEWS = 20
+
 /** Reading a large rule set takes seconds: this many times as long passes before the next look, whatever maxMs says. */
 const VERIFY_REST = 50
 
@@ -130,6 +135,7 @@ export function createReconciler<R>(parts: ReconcilerParts<R>): Reconciler {
     onStep('view-add')
     const report = changes.size === 0 ? undefined : await commit(changes)
     onStep('commit')
+    const news = committed === undefined ? [] : summarizeDelta(diffPlan(committed.plan, plan))
     held = { snapshot, plan, rendered }
     committed = held
     if (changes.full) verifiedAtMs = clock.monotonicMs()
@@ -142,6 +148,10 @@ export function createReconciler<R>(parts: ReconcilerParts<R>): Reconciler {
           generation: plan.generation,
           changes: changes.size,
           full: changes.full,
+          news:
+            news.length > MOST_NEWS
+              ? [...news.slice(0, MOST_NEWS), `and ${news.length - MOST_NEWS} more`]
+              : news,
           planMs: round(planMs),
           kernelMs: report?.kernelMs,
           totalMs: round(clock.monotonicMs() - startMs),

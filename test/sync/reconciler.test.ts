@@ -281,6 +281,16 @@ test('a rule set that takes long to read is read less often', async (t) => {
   t.is(reads, 2)
 })
 
+test('the log names what a commit changed', async (t) => {
+  const { change, log } = setUp()
+  await change(snapshotOf(1, { a: A }))
+  await change(snapshotOf(2, { a: A, b: B }))
+  const { fields } = log.lines.findLast(({ message }) => message === 'the rules are in place') ?? {}
+  const { news = [] } = (fields ?? {}) as { news?: readonly string[] }
+  t.is(news.length, 1)
+  t.regex(news[0] ?? '', /^\+ IPv4 default\/b\S* {2}/)
+})
+
 test('rules that cannot be understood are rebuilt', async (t) => {
   const { change, clock, datapath, reconciler } = setUp()
   await change(snapshotOf(1, { a: A }))
