@@ -24,6 +24,7 @@ import { systemClock as clock } from './kernel/clock.ts'
 import { createCommandRunner } from './kernel/command.ts'
 import { hasFamily } from './kernel/families.ts'
 import { preferSmallHeap } from './kernel/heap.ts'
+import { openHeartbeat } from './kernel/heartbeat.ts'
 import { loadNative } from './kernel/native.ts'
 import { takeRunLock } from './kernel/run-lock.ts'
 import { applySysctls, readSysctl } from './kernel/sysctl.ts'
@@ -150,7 +151,7 @@ async function construct(
     clock,
     log: log.child({ component: 'source' }),
   })
-  const views = viewServer(configuration, paths, metrics, log)
+  const views = viewServer(configuration, paths, metrics, log, withdrawal(open))
   await views.listen()
   open.defer(() => views.close())
 
@@ -266,13 +267,27 @@ function steeringKernel(paths: Paths, log: Log): SteeringKernel {
   return absentSteering(loaded.because)
 }
 
+/**
+ * Takes the heartbeat of a proxy back that is known to be gone. It would end by itself within a second; until then
+ * connections of the node's own processes, which no rule can hold to a listener, are refused.
+ */
+function withdrawal(open: AsyncDisposableStack): () => void {
+  const loaded = loadNative()
+  if (loaded.kind === 'absent') return () => {}
+  const heartbeat = openHeartbeat(loaded.native)
+  open.defer(() => heartbeat.close())
+  return () => heartbeat.withdraw()
+}
+
 function viewServer(
   { proxyUid }: Configuration,
   { viewSocket }: Paths,
   metrics: MetricsRegistry,
   log: Log,
+  onLastGone: () => void,
 ): ViewServer {
   return createViewServer({
+    onLastGone,
     path: viewSocket,
     claim: () => claimSocketPath(viewSocket),
     own: () => ownSocket(viewSocket, proxyUid === 0 ? { mode: 0o600 } : { mode: 0o660, gid: proxyUid }),

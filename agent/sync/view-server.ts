@@ -15,6 +15,8 @@ export interface ViewServerOptions {
   readonly claim: () => Promise<void>
   /** Lets the proxy's user connect. */
   readonly own: () => Promise<void>
+  /** The last proxy has gone, by itself and not because this server closes. */
+  readonly onLastGone: () => void
   readonly diff: DiffViews
   readonly clock: Clock
   readonly log: Log
@@ -80,6 +82,7 @@ export function createViewServer(options: ViewServerOptions): ViewServer {
     socket.once('close', () => {
       subscribers.delete(subscriber)
       changed()
+      if (subscriber.hello !== undefined && server !== undefined && ready().length === 0) options.onLastGone()
     })
   }
 

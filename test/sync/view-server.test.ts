@@ -27,6 +27,7 @@ async function setUp(t: ExecutionContext) {
   const folder = await mkdtemp(join(tmpdir(), 'shunt-view-'))
   const path = join(folder, 'view')
   const metrics = createMetrics({ onMisuse: (message) => t.fail(message) })
+  const gone = { count: 0 }
   const server = createViewServer({
     path,
     claim: () => claimSocketPath(path),
@@ -40,6 +41,7 @@ async function setUp(t: ExecutionContext) {
       frontends: {},
       services: {},
     }),
+    onLastGone: () => gone.count++,
     clock: systemClock,
     log: quietLog(),
     metrics,
@@ -49,7 +51,7 @@ async function setUp(t: ExecutionContext) {
     await server.close()
     await rm(folder, { recursive: true, force: true })
   })
-  return { server, metrics, path }
+  return { server, metrics, path, gone }
 }
 
 interface Client {
@@ -109,6 +111,34 @@ test('a proxy with nothing gets a snapshot, then deltas from what it acknowledge
 
   server.publish(view(2))
   t.like(await proxy.next(), { kind: 'delta', delta: { from: 1, to: 2 } })
+})
+
+test('it is told when the last proxy goes, but not that a second one did, nor that it was closed itself', async (t) => {
+  const { server, path, gone } = await setUp(t)
+  server.publish(view(1))
+  const proxies = await Promise.all([client(t, path), client(t, path)])
+  for (const proxy of proxies) {
+    proxy.send(hello(null))
+    await proxy.next()
+  }
+  const [first, second] = proxies
+  const left = async (count: number): Promise<void> => {
+    for (let i = 0; i < 200 && server.proxies().length !== count; i++) await sleep(5)
+    t.is(server.proxies().length, count)
+  }
+  first?.socket.destroy()
+  await left(1)
+  t.is(gone.count, 0)
+  second?.socket.destroy()
+  await left(0)
+  t.is(gone.count, 1)
+
+  const third = await client(t, path)
+  third.send(hello(null))
+  await third.next()
+  await server.close()
+  await left(0)
+  t.is(gone.count, 1)
 })
 
 test('while one message is under way, changes are gathered into one', async (t) => {
