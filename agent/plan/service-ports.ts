@@ -57,7 +57,8 @@ export function servicePorts(
     const oneNodePort = nodePortSteerable(port, key, drafts, setting)
     for (const draft of drafts) {
       const eligible = draft.frontends.filter(({ kind }) => oneNodePort || kind !== 'NodePort')
-      const steering = possibleSteering(wanted, eligible, setting.options.steering, draft.facts)
+      const endpoints = [...draft.pools.cluster, ...draft.pools.local]
+      const steering = possibleSteering(wanted, eligible, endpoints, setting.options.steering, draft.facts)
       const steered = new Set(steering.kind === 'steered' ? eligible.filter(forwardsAll) : [])
       plans.push(finish(service, port, key, draft, { wanted, steering, steered }))
     }

@@ -2,10 +2,11 @@
 // on. A frontend is steered only if it is TCP and forwards every kind of client; the others keep the kernel's exact
 // reject, drop or pass.
 
+import { hostPort } from '../model/ip.ts'
 import type { RouteAttachment } from '../model/route.ts'
 import type { Service, ServicePort } from '../model/service.ts'
 import type { NodeFacts } from './node-facts.ts'
-import type { Frontend, PlanOptions, Steering } from './plan.ts'
+import type { Frontend, PlanEndpoint, PlanOptions, Steering } from './plan.ts'
 
 /** A frontend before steering is decided. */
 export type FrontendDraft = Omit<Frontend, 'steered' | 'proxyOnly'>
@@ -39,10 +40,11 @@ function reason(
   return options.steer === 'always' ? 'option' : undefined
 }
 
-/** What is wanted, held to what one family can do. */
+/** What is wanted, held to what one family can do. `endpoints`: those of any pool. */
 export function possibleSteering(
   wanted: Steering,
   frontends: readonly FrontendDraft[],
+  endpoints: readonly Pick<PlanEndpoint, 'ip' | 'port'>[],
   { mechanism }: PlanOptions['steering'],
   { family, localDetector: detector, nodeAddresses }: NodeFacts,
 ): Steering {
@@ -53,6 +55,13 @@ export function possibleSteering(
   const steerable = frontends.filter(forwardsAll)
   if (steerable.length === 0)
     return none('none of its addresses forwards every client now, so the kernel rejects or drops by itself')
+  // An ingress of the host network with the node's own address as external IP. The kernel serves it; the proxy's loop
+  // protection would refuse to connect to an address that is steered to it.
+  const itself = steerable.find(({ ip, port }) =>
+    endpoints.some((each) => each.ip === ip && each.port === port),
+  )
+  if (itself?.ip !== undefined)
+    return none(`its endpoint ${hostPort(itself.ip, itself.port)} is one of its own addresses`)
   const byInterface = detector.kind === 'interface' || detector.kind === 'interfacePrefix'
   if (byInterface && steerable.some(podsUseAnotherPool))
     return none(

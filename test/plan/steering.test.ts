@@ -43,6 +43,11 @@ const ROWS: readonly Row[] = [
   { it: 'nobody asks', want: /no route selects this port/ },
   { it: 'the Service asks', service: ALWAYS, want: `annotation: ${ALL_FOUR}` },
   { it: 'the option asks for all', options: { steer: 'always' }, want: 'option: ClusterIP' },
+  {
+    it: 'an endpoint that is the Service’s own external address is left to the kernel',
+    service: { ...ALWAYS, ports: [{ port: 8080, nodePort: 30080 }], externalIps: [HERE] },
+    want: /its endpoint 10\.244\.1\.5:8080 is one of its own addresses/,
+  },
   { it: 'a route selects the Service', routes: [ROUTE], want: 'route: ClusterIP' },
   { it: 'a route selects the port', routes: [{ ...ROUTE, port: 80 }], want: 'route: ClusterIP' },
   { it: 'a route selects another port', routes: [{ ...ROUTE, port: 81 }], want: /no route selects/ },
