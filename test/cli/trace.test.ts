@@ -109,7 +109,7 @@ const CASES: readonly Golden[] = [
       policy     forward: internalTrafficPolicy Cluster, any endpoint; keep the source
       endpoints  random over 2
       steering   to the proxy (by annotation); when it is down: the kernel balances
-      plan       forward · random over 2 · keep source · steered
+      plan       forward · random over 2 · steered: sees the node · by the kernel: keep source
                    50.0%  10.244.1.5:8080   ready · this node
                    50.0%  10.244.2.6:8080   ready · node n2
       kernel     iptables mangle: PREROUTING → SHUNT-STEER rule 3/3 → SHUNT-STEER-NEW rule 1/3 → SHUNT-STEER-TAKE rule 2/2 → MARK
@@ -135,7 +135,7 @@ const CASES: readonly Golden[] = [
       policy     forward: internalTrafficPolicy Cluster, any endpoint; keep the source
       endpoints  random over 2
       steering   to the proxy (by annotation); when it is down: the kernel balances
-      plan       forward · random over 2 · keep source · steered
+      plan       forward · random over 2 · steered: sees the node · by the kernel: keep source
       kernel     iptables nat: PREROUTING → KUBE-SERVICES rule 2/3 → KUBE-SVC-CDGGSHYLG3RE2FKL
                    50.0%  KUBE-SEP-AFGSLHOD2HFNCBX4 → 10.244.1.5:8080   ready · this node
                    50.0%  KUBE-SEP-3OLK2YUW6LHBC4UX → 10.244.2.6:8080   ready · node n2

@@ -102,7 +102,10 @@ function outcomeText({ outcome }: Explanation): string {
           ? 'masquerade only to itself'
           : 'keep source'
       const count = outcome.endpoints.length
-      return `forward · ${count === 1 ? 'one endpoint' : `random over ${count}`} · ${masquerade}${outcome.steered ? ' · steered' : ''}`
+      const endpoints = count === 1 ? 'one endpoint' : `random over ${count}`
+      // Behind the proxy an endpoint sees the node, whatever the kernel would have let it see.
+      const source = outcome.steered ? `steered: sees the node · by the kernel: ${masquerade}` : masquerade
+      return `forward · ${endpoints} · ${source}`
     }
     case 'reject':
       return 'reject'
