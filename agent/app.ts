@@ -113,8 +113,13 @@ async function construct(
   open: AsyncDisposableStack,
 ): Promise<Running> {
   const metrics = createMetrics({ onMisuse: (message) => log.error({}, message) })
+  // Runner and reconciler know each other: the mechanism is an option of the plan, the committed plan one of the runner.
+  const later: { views?: ViewServer; steering?: SteeringRunner; reconciler?: Reconciler } = {}
   const fault = parseFault(configuration.fault)
-  const strike = (): void => void process.kill(process.pid, 'SIGKILL')
+  const strike = (): void => {
+    const victims = fault?.victim === 'proxy' ? (later.views?.proxies() ?? []) : [process]
+    for (const { pid } of victims) process.kill(pid, 'SIGKILL')
+  }
   const kernel = steeringKernel(paths, log)
   const chosen = await chooseDatapath(
     registry({
@@ -152,12 +157,11 @@ async function construct(
     log: log.child({ component: 'source' }),
   })
   const views = viewServer(configuration, paths, metrics, log, withdrawal(open))
+  later.views = views
   await views.listen()
   open.defer(() => views.close())
 
   const host = keptWhileEqual(() => hostNode(configuration.nodeName, networkInterfaces()))
-  // Runner and reconciler know each other: the mechanism is an option of the plan, the committed plan one of the runner.
-  const later: { steering?: SteeringRunner; reconciler?: Reconciler } = {}
   const optionsNow = keptWhileEqual((): PlanOptions =>
     planOptionsOf(configuration, {
       semantics: chosen.semantics,

@@ -13,7 +13,12 @@ test('a fault strikes once, at its step, the Nth time', (t) => {
   t.is(struck, 1)
 })
 
-for (const text of ['', 'now', 'after:', 'after:x:0', 'after:x:y', 'during:plan'])
+test('a fault can strike the proxy instead', (t) => {
+  t.is(parseFault('after:commit')?.victim, 'agent')
+  t.like(parseFault('after:commit:2@proxy'), { step: 'commit', times: 2, victim: 'proxy' })
+})
+
+for (const text of ['', 'after:x@agent', 'now', 'after:', 'after:x:0', 'after:x:y', 'during:plan'])
   test(`"${text}" is no fault`, (t) => t.is(parseFault(text), undefined))
 
 test('flags go back to a command line, each to the child that it concerns', (t) => {

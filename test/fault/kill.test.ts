@@ -93,6 +93,29 @@ for (const step of STEPS) {
   }
 }
 
+// From the commit's first step on: before it an agent that has just started need not know the proxy yet.
+for (const step of STEPS.slice(STEPS.indexOf('steering-add'))) {
+  test.serial(`kill -9 of the proxy after ${step}`, async (t) => {
+    t.timeout(60_000)
+    const clients = await startClients(t)
+    await pair.agent.stop()
+    edit()
+    pair.startAgent(['--fault', `after:${step}@proxy`])
+    await diedOrSynced()
+    for (let i = 0; i < 6 && pair.proxy.running(); i++) {
+      edit()
+      for (let waitedMs = 0; waitedMs < 400 && pair.proxy.running(); waitedMs += 20) await sleep(20)
+    }
+    const died = !pair.proxy.running()
+    const killedMs = Date.now()
+    await sleep(1700)
+    if (died) pair.startProxy()
+    await converged(`after a kill of the proxy at ${step}`)
+    await judge(t, clients, killedMs)
+    t.true(died, `the agent reached ${step} and killed the proxy`)
+  })
+}
+
 for (const step of ['steering-prepare', 'steering-add', 'sets-grow', 'rules-IPv4', 'rules-IPv6'] as const) {
   test.serial(`kill -9 of the agent after ${step} of the very first apply on a node`, async (t) => {
     t.timeout(60_000)
