@@ -22,7 +22,7 @@ export interface SteeringFigures {
 }
 
 const PATHS: readonly Path[] = ['direct', 'kernel', 'sk_lookup', 'dnat']
-const ROUNDS = 3
+const ROUNDS = 5
 const CONNECTIONS = 3000
 const CONCURRENCY = 16
 const SERVICE_NUMBER = 7
@@ -30,6 +30,28 @@ const SERVER_POD = 'p12'
 const CLIENT_POD = 'p11'
 
 export async function measureSteering(): Promise<readonly SteeringFigures[]> {
+  const rates = new Map<Path, number[]>(PATHS.map((path) => [path, []]))
+  const cpus = new Map<Path, number[]>(PATHS.map((path) => [path, []]))
+  // Interleaved, so that a busy minute of the machine hits every path; each time in a new lab, so that no path meets
+  // sockets in TIME_WAIT that another left behind.
+  for (let round = 0; round < ROUNDS; round++) {
+    for (const path of PATHS) {
+      const result = await inNewLab(path)
+      rates.get(path)?.push(result.connectionsPerSecond)
+      if (result.proxyCpuUs !== undefined) cpus.get(path)?.push(result.proxyCpuUs)
+    }
+  }
+  return PATHS.map((path) => {
+    const cpu = cpus.get(path) ?? []
+    return {
+      path,
+      connectionsPerSecond: spreadOf(rates.get(path) ?? []),
+      proxyCpuUs: cpu.length === 0 ? undefined : spreadOf(cpu),
+    }
+  })
+}
+
+async function inNewLab(path: Path) {
   const lab = await createLab(ROUTED)
   try {
     const server = lab.node('node1').pods.find((pod) => pod.name === SERVER_POD)
@@ -38,32 +60,10 @@ export async function measureSteering(): Promise<readonly SteeringFigures[]> {
     const manifests = join(lab.folder, 'bench-manifests')
     mkdirSync(manifests, { recursive: true })
     writeManifest(manifests, 'nodes', nodeObjects(ROUTED))
-    const shape = {
-      name: 'bench',
-      number: SERVICE_NUMBER,
-      type: 'ClusterIP',
-      endpoints: [{ pod: SERVER_POD }],
-    } as const
+    const endpoints = [{ pod: SERVER_POD }]
+    const shape = { name: 'bench', number: SERVICE_NUMBER, type: 'ClusterIP', endpoints } as const
     writeManifest(manifests, 'bench', serviceObjects(shape, ROUTED))
-
-    const rates = new Map<Path, number[]>(PATHS.map((path) => [path, []]))
-    const cpus = new Map<Path, number[]>(PATHS.map((path) => [path, []]))
-    // Interleaved, so that a busy minute of the machine hits every path.
-    for (let round = 0; round < ROUNDS; round++) {
-      for (const path of PATHS) {
-        const result = await measurePath(lab, path, manifests, server.ipv4)
-        rates.get(path)?.push(result.connectionsPerSecond)
-        if (result.proxyCpuUs !== undefined) cpus.get(path)?.push(result.proxyCpuUs)
-      }
-    }
-    return PATHS.map((path) => {
-      const cpu = cpus.get(path) ?? []
-      return {
-        path,
-        connectionsPerSecond: spreadOf(rates.get(path) ?? []),
-        proxyCpuUs: cpu.length === 0 ? undefined : spreadOf(cpu),
-      }
-    })
+    return await measurePath(lab, path, manifests, server.ipv4)
   } finally {
     await lab.close()
   }
