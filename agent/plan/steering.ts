@@ -56,9 +56,11 @@ export function possibleSteering(
   if (steerable.length === 0)
     return none('none of its addresses forwards every client now, so the kernel rejects or drops by itself')
   // An ingress of the host network with the node's own address as external IP. The kernel serves it; the proxy's loop
-  // protection would refuse to connect to an address that is steered to it.
-  const itself = steerable.find(({ ip, port }) =>
-    endpoints.some((each) => each.ip === ip && each.port === port),
+  // protection would refuse to connect to an address that is steered to it. A ClusterIP is nobody's address: an endpoint
+  // there is a mistake, and the loop that the protection is for.
+  const itself = steerable.find(
+    ({ kind, ip, port }) =>
+      kind !== 'ClusterIP' && endpoints.some((each) => each.ip === ip && each.port === port),
   )
   if (itself?.ip !== undefined)
     return none(`its endpoint ${hostPort(itself.ip, itself.port)} is one of its own addresses`)

@@ -48,6 +48,12 @@ const ROWS: readonly Row[] = [
     service: { ...ALWAYS, ports: [{ port: 8080, nodePort: 30080 }], externalIps: [HERE] },
     want: /its endpoint 10\.244\.1\.5:8080 is one of its own addresses/,
   },
+  {
+    it: 'an endpoint that is the Service’s ClusterIP is a mistake, which the proxy stops',
+    service: { steer: 'always', ports: [{ port: 8080 }] },
+    endpoints: ['10.96.0.10'],
+    want: 'annotation: ClusterIP',
+  },
   { it: 'a route selects the Service', routes: [ROUTE], want: 'route: ClusterIP' },
   { it: 'a route selects the port', routes: [{ ...ROUTE, port: 80 }], want: 'route: ClusterIP' },
   { it: 'a route selects another port', routes: [{ ...ROUTE, port: 81 }], want: /no route selects/ },
