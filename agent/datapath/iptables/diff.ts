@@ -77,8 +77,10 @@ export function diffPorts(family: Family, live: RenderedRules, want: RenderedRul
   const edits: ChainEdit[] = []
   for (const shared of dirty) {
     const edit = editOf(shared, live, want, changed)
-    if (edit === undefined) refill.push({ keys: [shared], lines: () => sharedChain(want, shared) })
-    else edits.push(edit)
+    if (edit !== undefined) edits.push(edit)
+    // One port may have got the very line that another lost.
+    else if (!sameLines(sharedChain(live, shared), sharedChain(want, shared)))
+      refill.push({ keys: [shared], lines: () => sharedChain(want, shared) })
   }
   return { family, refill, edits, drop, insert: [], remove: [] }
 }
