@@ -108,6 +108,7 @@ for (const step of STEPS.slice(STEPS.indexOf('steering-add'))) {
     const clients = await startClients(t)
     await pair.agent.stop()
     edit()
+    const fellMs = pair.proxy.ended().then(() => Date.now())
     pair.startAgent(['--fault', `after:${step}@proxy`])
     await diedOrSynced()
     for (let i = 0; i < 6 && pair.proxy.running(); i++) {
@@ -115,7 +116,7 @@ for (const step of STEPS.slice(STEPS.indexOf('steering-add'))) {
       for (let waitedMs = 0; waitedMs < 400 && pair.proxy.running(); waitedMs += 20) await sleep(20)
     }
     const died = !pair.proxy.running()
-    const killedMs = Date.now()
+    const killedMs = died ? await fellMs : Date.now()
     await sleep(1700)
     if (died) pair.startProxy()
     await converged(`after a kill of the proxy at ${step}`)
