@@ -13,9 +13,16 @@ commands=("$@")
 
 if [ -z "${SHUNT_FRESH_ROOT:-}" ]; then
   folder=$(mktemp -d "${TMPDIR:-/var/tmp}/shunt-fresh-XXXXXX")
-  trap 'rm -rf --one-file-system "$folder"' EXIT
+  # A job of its own group, so that a signal to this script ends all of it before its folder goes.
+  set -m
+  job=''
+  trap 'kill -- "-$job" 2>/dev/null && wait "$job" || true; rm -rf --one-file-system "$folder"' EXIT
+  trap 'exit 130' INT
+  trap 'exit 143' TERM
   # The namespace ends with its last process, and with it every mount, also after a failure.
-  SHUNT_FRESH_ROOT=$folder/root unshare --mount --propagation private "$0" "${commands[@]}"
+  SHUNT_FRESH_ROOT=$folder/root unshare --mount --propagation private "$0" "${commands[@]}" </dev/null &
+  job=$!
+  wait "$job"
   exit
 fi
 
