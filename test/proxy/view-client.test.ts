@@ -79,7 +79,7 @@ async function setUp(t: ExecutionContext) {
   return { agent, current, client, log }
 }
 
-const HELLO = { kind: 'hello', version: 1, pid: 42, have: null, skLookup: true }
+const HELLO = { kind: 'hello', version: 2, pid: 42, have: null, skLookup: true }
 
 test('it says hello, takes a snapshot and a change, and acknowledges both', async (t) => {
   const { agent, current, client } = await setUp(t)
@@ -89,7 +89,7 @@ test('it says hello, takes a snapshot and a change, and acknowledges both', asyn
   agent.send({ kind: 'snapshot', view: view() })
   agent.send({
     kind: 'delta',
-    delta: { version: 1, epoch: 'e1', from: 1, to: 2, frontends: { 'node|30080': null }, services: {} },
+    delta: { version: 2, epoch: 'e1', from: 1, to: 2, frontends: { 'node|30080': null }, services: {} },
   })
   t.deepEqual((await agent.heard(3)).slice(1), [
     { kind: 'ack', generation: 1 },
@@ -113,7 +113,7 @@ test('a change that does not fit makes it ask once, and what it has stays', asyn
   client.start()
   await agent.heard(1)
   agent.send({ kind: 'snapshot', view: view() })
-  const delta = { version: 1 as const, epoch: 'e1', frontends: {}, services: {} }
+  const delta = { version: 2 as const, epoch: 'e1', frontends: {}, services: {} }
   agent.send({ kind: 'delta', delta: { ...delta, from: 5, to: 6 } })
   agent.send({ kind: 'delta', delta: { ...delta, from: 6, to: 7 } })
   agent.send({ kind: 'snapshot', view: view({ generation: 7 }) })

@@ -44,7 +44,7 @@ export function service(
 
 export function view(options: Partial<ProxyView> = {}): ProxyView {
   return {
-    version: 1,
+    version: 2,
     epoch: 'e1',
     generation: 1,
     node: { name: 'node-a', podCidrs: ['10.244.1.0/24' as Cidr], addresses: [ip('192.168.0.10')] },

@@ -29,7 +29,7 @@ function view(parts: SnapshotParts, options: Partial<PlanOptions> = {}, epoch = 
 test('a view has the steered frontends, their pools by client, and the endpoints', (t) => {
   const service = 'default/web/TCP'
   t.deepEqual(JSON.parse(JSON.stringify(view(STEERED))), {
-    version: 1,
+    version: 2,
     epoch: 'e1',
     generation: 1,
     node: {
@@ -105,7 +105,7 @@ test('a delta names what came, changed and went', (t) => {
 
 test('equal content gives an empty delta that moves the generation', (t) => {
   t.deepEqual(diffView(view(STEERED), view({ ...STEERED, generation: 3 })), {
-    version: 1,
+    version: 2,
     epoch: 'e1',
     from: 1,
     to: 3,

@@ -1,12 +1,13 @@
 // Everything the proxy needs to decide, as plain JSON: it crosses a socket, lies on disk, and is swapped whole.
 
 import type { Cidr } from '../../model/cidr.ts'
+import type { ConnectionPolicy } from '../../model/connection-policy.ts'
 import type { ServicePortKey } from '../../model/ids.ts'
 import type { Ip } from '../../model/ip.ts'
 import type { Port } from '../../model/port.ts'
 
 /** Raised when a proxy of the other version could misread a view; both sides refuse a different one. */
-export const VIEW_VERSION = 1
+export const VIEW_VERSION = 2
 
 export interface ProxyView {
   readonly version: typeof VIEW_VERSION
@@ -42,12 +43,27 @@ export interface ViewService {
   readonly local: readonly ViewEndpoint[]
   /** ClientIP affinity on the true client address; undefined: none. */
   readonly affinitySeconds?: number
+  /** undefined: DEFAULT_CONNECTION_POLICY. */
+  readonly policy?: ConnectionPolicy
+  /** Routes by TLS server name, the most specific host name first; undefined: none, the first bytes are not looked at. */
+  readonly tlsRoutes?: readonly ViewTlsRoute[]
+}
+
+export interface ViewTlsRoute {
+  /** `namespace/name` of the TLSRoute, for the decision record. */
+  readonly route: string
+  /** Lower case; `*.` in front for any one or more labels; '' for every name and for none. */
+  readonly hostname: string
+  /** Entries of ProxyView.services, also if they have no frontend there. Empty, or weights all 0: refused. */
+  readonly backends: readonly { readonly service: ServicePortKey; readonly weight: number }[]
 }
 
 export interface ViewEndpoint {
   readonly ip: Ip
   readonly port: Port
   readonly local: boolean
+  /** 0: only if there is no other; undefined: 1. */
+  readonly weight?: number
 }
 
 /** From one generation to the next of the same epoch. */

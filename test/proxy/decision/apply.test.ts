@@ -3,7 +3,7 @@ import { applyDelta } from '#agent/proxy/decision/apply.ts'
 import type { ViewDelta } from '#agent/proxy/decision/view.ts'
 import { frontend, service, view, WEB } from '../views.ts'
 
-const EMPTY: ViewDelta = { version: 1, epoch: 'e1', from: 1, to: 2, frontends: {}, services: {} }
+const EMPTY: ViewDelta = { version: 2, epoch: 'e1', from: 1, to: 2, frontends: {}, services: {} }
 
 test('a change adds, replaces and removes, and leaves the old view alone', (t) => {
   const old = view()

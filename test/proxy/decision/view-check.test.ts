@@ -13,7 +13,7 @@ test('a view survives JSON', (t) => {
 
 test('a change survives JSON', (t) => {
   const delta = {
-    version: 1,
+    version: 2,
     epoch: 'e',
     from: 1,
     to: 2,
@@ -26,7 +26,7 @@ test('a change survives JSON', (t) => {
 const BAD: readonly (readonly [string, unknown, RegExp])[] = [
   ['nothing', undefined, /not an object/],
   ['a list', [], /not an object/],
-  ['another version', { ...view(), version: 2 }, /^version must be 1/],
+  ['another version', { ...view(), version: 1 }, /^version must be 2/],
   ['a generation that is no number', { ...view(), generation: '1' }, /^generation/],
   [
     'a node without ranges',
@@ -48,7 +48,7 @@ const BAD: readonly (readonly [string, unknown, RegExp])[] = [
   [
     'a frontend called __proto__',
     JSON.parse(
-      `{"version":1,"epoch":"e","generation":1,"node":{"name":"","podCidrs":[],"addresses":[]},"services":{},"frontends":{"__proto__":${JSON.stringify(frontend())}}}`,
+      `{"version":2,"epoch":"e","generation":1,"node":{"name":"","podCidrs":[],"addresses":[]},"services":{},"frontends":{"__proto__":${JSON.stringify(frontend())}}}`,
     ),
     /key of the wrong form/,
   ],
