@@ -7,6 +7,7 @@
 //       │ └── readable ◀── peek
 //       └──▶ refuse ──▶ ended          handOver ──▶ handedOver (the socket is the caller's; nothing more comes)
 
+import type { Socket } from 'node:net'
 import type { RelayTimeouts } from '../../model/connection-policy.ts'
 import type { Ip } from '../../model/ip.ts'
 import type { Port } from '../../model/port.ts'
@@ -104,7 +105,10 @@ export interface ConnectVerdict {
 export const MAX_CANDIDATES = 6
 export const MAX_PREFIX_BYTES = 72
 
-/** Called in the order in which things happened to a connection, on the thread that made the engine. */
+/**
+ * Called in the order in which things happened to a connection, on the thread that made the engine, and never from
+ * within a call of the engine's.
+ */
 export interface EngineEvents {
   /** `destination` undefined: the kernel does not know it (any more). */
   accepted(connection: ConnectionId, client: SocketAddress, destination: SocketAddress | undefined): void
@@ -115,7 +119,8 @@ export interface EngineEvents {
   connected(connection: ConnectionId, index: number, durationUs: number): void
   /** None of the candidates worked, or the deadline passed. The client still waits. */
   exhausted(connection: ConnectionId): void
-  handedOver(connection: ConnectionId, fd: Fd): void
+  /** Paused, with half-open connections allowed. A stream engine could not give a descriptor: Node lets none go. */
+  handedOver(connection: ConnectionId, socket: Socket): void
   /** Once and last, for every connection that was not handed over. */
   ended(connection: ConnectionId, end: RelayEnd): void
   /** accept failed; connections wait in the queue until it works again. */
@@ -143,7 +148,7 @@ export interface RelayEnd {
   readonly bytes: RelayedBytes
   /** Accept to end. */
   readonly durationUs: number
-  /** TCP_INFO at the end; undefined: there was no such leg. */
+  /** TCP_INFO at the end; undefined: there was no such leg, or the engine cannot tell (Node's sockets do not). */
   readonly client: LegInfo | undefined
   readonly endpoint: LegInfo | undefined
 }
