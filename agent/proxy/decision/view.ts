@@ -54,8 +54,19 @@ export interface ViewTlsRoute {
   readonly route: string
   /** Lower case; `*.` in front for any one or more labels; '' for every name and for none. */
   readonly hostname: string
-  /** Entries of ProxyView.services, also if they have no frontend there. Empty, or weights all 0: refused. */
-  readonly backends: readonly { readonly service: ServicePortKey; readonly weight: number }[]
+  /** Shares by weight. Empty, or weights all 0: refused. */
+  readonly backends: readonly ViewTlsBackend[]
+}
+
+export interface ViewTlsBackend {
+  /**
+   * An entry of ProxyView.services, also if it has no frontend there. null: the reference is not valid (no such Service,
+   * or no ReferenceGrant), and its share of the connections is refused.
+   */
+  readonly service: ServicePortKey | null
+  /** Which of its pools: the backend's own internalTrafficPolicy, whoever the client is. */
+  readonly pool: PoolName
+  readonly weight: number
 }
 
 export interface ViewEndpoint {
