@@ -25,7 +25,14 @@ export async function startAgent(flags: Flags): Promise<ExitCode> {
 
 export async function startProxy(flags: Flags): Promise<ExitCode> {
   const loaded = await loadConfiguration({ command: 'proxy', flags })
-  const { runDir, proxyPort, proxyUid, proxyMetricsAddress: metrics } = loaded.configuration
+  const {
+    runDir,
+    proxyPort,
+    proxyUid,
+    proxyMetricsAddress: metrics,
+    proxyWorkers,
+    relay,
+  } = loaded.configuration
   endWithParent()
   const code = await runProxy(
     {
@@ -36,6 +43,8 @@ export async function startProxy(flags: Flags): Promise<ExitCode> {
       gid: proxyUid,
       metricsAddress: metrics === undefined ? undefined : { ip: metrics.host, port: metrics.port },
       maxConnections: 0,
+      workers: proxyWorkers,
+      relay,
     },
     logOf('proxy', loaded),
   )

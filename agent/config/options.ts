@@ -199,6 +199,19 @@ export const OPTIONS = {
     doc: 'User and group that the proxy becomes; 0: it stays what it is.',
     commands: BOTH,
   }),
+  proxyWorkers: row({
+    type: type.integer(0, 256),
+    default: 0,
+    defaultText: '0: one for each CPU',
+    doc: 'Threads of the proxy that accept and relay.',
+    commands: PROXY,
+  }),
+  relay: row({
+    type: type.choice(['auto', 'native', 'stream']),
+    default: 'auto',
+    doc: 'What moves the bytes: `native` splices in the addon, `stream` copies in JavaScript; `auto` falls back.',
+    commands: PROXY,
+  }),
   proxyMetricsAddress: row({
     type: type.address,
     default: at('127.0.0.1', 15_020),

@@ -12,15 +12,23 @@ export interface SteerListenOptions {
   readonly pinDir: string
   readonly port: Port
   readonly backlog: number
-  /** For one listener per worker; only the first process or worker then enters the socket map. */
-  readonly reusePort?: boolean
+  /** Listeners of each family, one for each worker; default 1. The kernel spreads connections over them. */
+  readonly perFamily?: number
+  /** Those of a proxy that hands over: they come first, and what is missing of `perFamily` is opened beside them. */
+  readonly received?: readonly ListeningSocket[]
   /** False: no BPF at all (the DNAT mechanism was chosen). */
   readonly skLookup?: boolean
 }
 
+/** Listens on all addresses of the family. */
+export interface ListeningSocket {
+  readonly family: Family
+  readonly fd: Fd
+}
+
 export interface SteerListeners {
-  /** Listening, on all addresses of the family; hand each to `net.createServer().listen({ fd })`. */
-  readonly fds: Readonly<Partial<Record<Family, Fd>>>
+  /** `perFamily` of each family that the host has, or as many as were received if those are more. The caller's. */
+  readonly sockets: readonly ListeningSocket[]
   readonly skLookup:
     | { readonly kind: 'attached' }
     /** The listeners serve the DNAT mechanism all the same. */
@@ -29,19 +37,31 @@ export interface SteerListeners {
 
 /** Throws ADDRESS_IN_USE or NOT_PERMITTED if not even a listener can be made. */
 export function openSteerListeners(native: Native, options: SteerListenOptions): SteerListeners {
-  const fds: Partial<Record<Family, Fd>> = {}
+  const { perFamily = 1, received = [] } = options
+  const sockets: ListeningSocket[] = [...received]
   let transparent = true
-  for (const family of FAMILIES.filter(hasFamily)) {
+  const open = (family: Family, reusePort: boolean): Fd => {
     try {
-      fds[family] = listen(native, family, options, transparent)
+      return listen(native, family, options, { transparent, reusePort })
     } catch (error) {
       // Without CAP_NET_ADMIN a plain listener still serves DNAT.
       if (!(error instanceof ShuntError) || error.code !== 'NOT_PERMITTED' || !transparent) throw error
       transparent = false
-      fds[family] = listen(native, family, options, transparent)
+      return listen(native, family, options, { transparent, reusePort })
     }
   }
-  return { fds, skLookup: enterSocketMap(native, options, fds, transparent) }
+  try {
+    for (const family of FAMILIES.filter(hasFamily)) {
+      const have = received.filter((socket) => socket.family === family).length
+      // A listener that shares its port would silently share it with another proxy of this user, too.
+      if (have === 0) native.closeFd(open(family, false))
+      for (let made = have; made < perFamily; made++) sockets.push({ family, fd: open(family, true) })
+    }
+    return { sockets, skLookup: enterSocketMap(native, options, sockets, transparent) }
+  } catch (error) {
+    for (const { fd } of sockets.slice(received.length)) native.closeFd(fd)
+    throw error
+  }
 }
 
 /** What the proxy writes to a connection whose destination is a self-test address, before it closes. */
@@ -51,15 +71,23 @@ export function selfTestAnswer(pid: number, generation: number): string {
 
 const ANY: Readonly<Record<Family, Ip>> = { IPv4: '0.0.0.0' as Ip, IPv6: '::' as Ip }
 
-function listen(native: Native, family: Family, options: SteerListenOptions, transparent: boolean): Fd {
-  const { port, backlog, reusePort = false } = options
-  return native.listenTcp({ ip: ANY[family], port, backlog, transparent, reusePort, v6only: true })
+function listen(
+  native: Native,
+  family: Family,
+  { port, backlog }: SteerListenOptions,
+  how: { readonly transparent: boolean; readonly reusePort: boolean },
+): Fd {
+  return native.listenTcp({ ip: ANY[family], port, backlog, ...how, v6only: true })
 }
 
+/**
+ * One listener of a family stands for all of them: the kernel chooses among those that share the port after the program
+ * chose the one.
+ */
 function enterSocketMap(
   native: Native,
   options: SteerListenOptions,
-  fds: Readonly<Partial<Record<Family, Fd>>>,
+  sockets: readonly ListeningSocket[],
   transparent: boolean,
 ): SteerListeners['skLookup'] {
   if (options.skLookup === false) return { kind: 'off', because: 'not asked for' }
@@ -68,7 +96,7 @@ function enterSocketMap(
   try {
     withSteerMaps(native, options.pinDir, (maps, fresh) => {
       for (const family of FAMILIES) {
-        const fd = fds[family]
+        const fd = sockets.find((socket) => socket.family === family)?.fd
         if (fd !== undefined) native.bpf.sockMapUpdate(maps.listeners, LISTENER_SLOT[family], fd)
       }
       // After the listeners, so that the program never runs without one.

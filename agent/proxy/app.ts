@@ -4,12 +4,13 @@
 import { once } from 'node:events'
 import { chown, mkdir, readFile } from 'node:fs/promises'
 import { connect } from 'node:net'
+import { availableParallelism } from 'node:os'
 import { systemClock } from '../kernel/clock.ts'
 import { openHeartbeat } from '../kernel/heartbeat.ts'
 import { loadNative } from '../kernel/native.ts'
 import type { Native } from '../kernel/native-types.ts'
 import { fdOf, originalDestination } from '../kernel/original-destination.ts'
-import { openSteerListeners } from '../kernel/steer-socket.ts'
+import { openSteerListeners, type ListeningSocket, type SteerListeners } from '../kernel/steer-socket.ts'
 import { ShuntError } from '../model/errors.ts'
 import type { Log } from '../model/log.ts'
 import { serveHttp, type HttpServer } from '../observe/http-json.ts'
@@ -41,7 +42,12 @@ export async function runProxy(options: ProxyOptions, log: Log): Promise<number>
   open.defer(() => lock.release())
 
   const degraded: string[] = []
-  const proxy = await prepareProxy(options, native, metrics, log, degraded)
+  const listeners = listenersOf(options, native, [])
+  if (listeners.skLookup.kind === 'off') {
+    log.warn({ because: listeners.skLookup.because }, 'sk_lookup is off; DNAT alone can steer')
+    degraded.push(`sk_lookup is off: ${listeners.skLookup.because}`)
+  }
+  const proxy = await prepareProxy(options, native, listeners, metrics, log, degraded)
   const admin = adminRoutes({
     status: () => proxy.status(),
     connections: () => proxy.connections(),
@@ -82,21 +88,37 @@ async function makeFolders({ paths, uid, gid }: ProxyOptions): Promise<void> {
   })
 }
 
+/**
+ * The listening sockets of this process, in the socket map: those that a predecessor handed over (`received`), and new
+ * ones beside them until every worker has one of each family.
+ */
+function listenersOf(
+  options: ProxyOptions,
+  native: Native,
+  received: readonly ListeningSocket[],
+): SteerListeners {
+  return openSteerListeners(native, {
+    pinDir: options.paths.pinDir,
+    port: options.port,
+    backlog: LISTEN_BACKLOG,
+    perFamily: workerCount(options.workers),
+    received,
+  })
+}
+
+/** 0: one for each CPU that this process may use. */
+function workerCount(wanted = 0): number {
+  return wanted === 0 ? availableParallelism() : wanted
+}
+
 async function prepareProxy(
   options: ProxyOptions,
   native: Native,
+  { sockets, skLookup }: SteerListeners,
   metrics: MetricsRegistry,
   log: Log,
   degraded: string[],
 ): Promise<RunningProxy> {
-  const { fds, skLookup } = openSteerListeners(native, {
-    pinDir: options.paths.pinDir,
-    port: options.port,
-    backlog: LISTEN_BACKLOG,
-  })
-  if (skLookup.kind === 'off')
-    log.warn({ because: skLookup.because }, 'sk_lookup is off; DNAT alone can steer')
-  if (skLookup.kind === 'off') degraded.push(`sk_lookup is off: ${skLookup.because}`)
   const limit = connectionLimit(options.maxConnections, await readFile('/proc/self/limits', 'utf8'))
   return new RunningProxy(options, limit, {
     clock: systemClock,
@@ -105,7 +127,7 @@ async function prepareProxy(
     metrics,
     pid: process.pid,
     uid: () => process.getuid?.() ?? 0,
-    listeners: Object.values(fds).map((fd) => ({ fd })),
+    listeners: sockets,
     originalDestination: destinationOf(options.port, (socket) => originalDestination(native, socket)),
     dialer: nativeDialer(() => native.connector()),
     heartbeat: openHeartbeat(native),

@@ -16,6 +16,10 @@ export interface ProxyOptions {
   readonly metricsAddress: { readonly ip: Ip; readonly port: Port } | undefined
   /** 0: as many as the descriptors allow. */
   readonly maxConnections: number
+  /** Engines, each with a listener of its own; 0: one for each CPU. */
+  readonly workers?: number
+  /** What relays; `auto` (the default) takes the stream engine where the native one does not start. */
+  readonly relay?: 'auto' | 'native' | 'stream'
   /** Default: DEFAULT_CONNECT_TIMEOUTS. */
   readonly timeouts?: ConnectTimeouts
   /** Default: DEFAULT_PUMP_LIMITS. */

@@ -178,10 +178,14 @@ export class RunningProxy {
             },
       agentConnected: this.#viewClient.connected,
       skLookup: this.#parts.skLookup,
-      listeners: this.#listeners.map(({ address }) => {
-        const ip = parseIp(address.ip)
-        return ip === undefined ? `${address.ip}:${address.port}` : hostPort(ip, address.port)
-      }),
+      listeners: [
+        ...new Set(
+          this.#listeners.map(({ address }) => {
+            const ip = parseIp(address.ip)
+            return ip === undefined ? `${address.ip}:${address.port}` : hostPort(ip, address.port)
+          }),
+        ),
+      ],
       heartbeat: this.#heartbeat.status,
       connections: {
         open: this.#sessions.size,

@@ -28,7 +28,7 @@ native.dropPrivileges({
   keepCapabilities: ['NET_ADMIN', 'NET_BIND_SERVICE'],
 })
 
-for (const fd of Object.values(listeners.fds)) net.createServer(serve).listen({ fd })
+for (const { fd } of listeners.sockets) net.createServer(serve).listen({ fd })
 heartbeat.beat()
 setInterval(() => heartbeat.beat(), HEARTBEAT_INTERVAL_MS)
 process.on('SIGTERM', () => {
