@@ -14,6 +14,12 @@ export interface RawAddon {
   /** Address, then port in network order. */
   originalDestination(fd: number, v6: boolean): Uint8Array | undefined
   dropPrivileges(uid: number, gid: number, capabilities: number): void
+  unixListen(path: string, mode: number, backlog: number): number
+  unixConnect(path: string): number
+  unixPeer(socket: number): { pid: number; uid: number; gid: number }
+  /** `fds`: the bytes of an Int32Array. */
+  sendFds(socket: number, message: Uint8Array, fds: Uint8Array): void
+  receiveFds(socket: number, maxBytes: number): { message: Uint8Array; fds: Uint8Array } | undefined
   /** `report` gets id, fd or -1, errno, id, fd or -1, errno, ... */
   connectorOpen(report: (results: Int32Array) => void): number
   connectorConnect(
@@ -58,6 +64,11 @@ export const EXPORTS = [
   'setSocketMark',
   'originalDestination',
   'dropPrivileges',
+  'unixListen',
+  'unixConnect',
+  'unixPeer',
+  'sendFds',
+  'receiveFds',
   'connectorOpen',
   'connectorConnect',
   'connectorCancel',

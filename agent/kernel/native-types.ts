@@ -3,6 +3,7 @@
 
 import type { Family, Ip } from '../model/ip.ts'
 import type { Port } from '../model/port.ts'
+import type { FdPassing } from './fd-passing.ts'
 
 /** A file descriptor that the caller owns until it hands it on (to net.Socket, net.Server, or closeFd). */
 export type Fd = number
@@ -21,6 +22,7 @@ export interface Native {
   dropPrivileges(target: PrivilegeTarget): void
   netlink(protocol: NetlinkProtocol): NetlinkSocket
   readonly bpf: NativeBpf
+  readonly fdPassing: FdPassing
 }
 
 export interface Address {

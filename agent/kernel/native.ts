@@ -4,6 +4,7 @@ import { createRequire } from 'node:module'
 import { fileURLToPath } from 'node:url'
 
 import { messageOf } from '../model/errors.ts'
+import { nativeFdPassing } from './fd-passing.ts'
 import { nativeBpf } from './native-bpf.ts'
 import { openConnector } from './native-connector.ts'
 import { openNetlink } from './native-netlink.ts'
@@ -39,6 +40,7 @@ export function loadNative(path: string = ADDON_PATH): NativeLoad {
       connector: () => openConnector(raw),
       netlink: (protocol) => openNetlink(raw, protocol),
       bpf: nativeBpf(raw),
+      fdPassing: nativeFdPassing(raw),
     },
   }
 }
