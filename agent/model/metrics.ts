@@ -14,6 +14,12 @@ export interface MetricRow {
 /** 1 ms doubling to 16.4 s: kube-proxy's buckets for sync durations. */
 const SYNC_BUCKETS_SECONDS = Array.from({ length: 15 }, (_, i) => 0.001 * 2 ** i)
 
+/** 50 µs doubling to 13 s: one attempt, from a Pod of this node to the deadline of all of them. */
+const CONNECT_BUCKETS_SECONDS = Array.from({ length: 19 }, (_, i) => 0.00005 * 2 ** i)
+
+/** 1 ms, times four up to three days. */
+const LIFE_BUCKETS_SECONDS = Array.from({ length: 15 }, (_, i) => 0.001 * 4 ** i)
+
 export const METRICS = {
   kubeproxy_sync_proxy_rules_duration_seconds: {
     kind: 'histogram',
@@ -151,6 +157,68 @@ export const METRICS = {
     labels: ['service', 'direction'],
     process: 'proxy',
   },
+  shunt_proxy_connections_ended_total: {
+    kind: 'counter',
+    help: 'Connections that ended, by outcome; every accepted one ends here once. Without a Service: refused or a self-test.',
+    labels: ['service', 'outcome'],
+    process: 'proxy',
+  },
+  shunt_proxy_connect_seconds: {
+    kind: 'histogram',
+    help: 'Time of one successful attempt to connect to an endpoint.',
+    labels: ['service'],
+    buckets: CONNECT_BUCKETS_SECONDS,
+    process: 'proxy',
+  },
+  shunt_proxy_connection_seconds: {
+    kind: 'histogram',
+    help: 'Life of a connection, from accept to end.',
+    labels: ['service'],
+    buckets: LIFE_BUCKETS_SECONDS,
+    process: 'proxy',
+  },
+  shunt_proxy_ejections_total: {
+    kind: 'counter',
+    help: 'Endpoints ejected because they refused connections in a row.',
+    labels: ['service'],
+    process: 'proxy',
+  },
+  shunt_proxy_retries_total: {
+    kind: 'counter',
+    help: 'Further rounds over the endpoints of a connection that none took, by what came of the wish for one.',
+    labels: ['service', 'result'],
+    process: 'proxy',
+  },
+  shunt_proxy_worker_stalls_total: {
+    kind: 'counter',
+    help: 'Times a worker did not go round for a second, so that another served its listeners.',
+    labels: ['worker'],
+    process: 'proxy',
+  },
+  shunt_proxy_worker_losses_total: {
+    kind: 'counter',
+    help: 'Workers whose thread ended; each was replaced, its connections were lost.',
+    labels: ['worker'],
+    process: 'proxy',
+  },
+  shunt_proxy_worker_connections: {
+    kind: 'gauge',
+    help: 'Connections open now, by worker.',
+    labels: ['worker'],
+    process: 'proxy',
+  },
+  shunt_proxy_worker_pipes: {
+    kind: 'gauge',
+    help: 'Pipes of a worker, in use and in its pool.',
+    labels: ['worker'],
+    process: 'proxy',
+  },
+  shunt_proxy_worker_counts_total: {
+    kind: 'counter',
+    help: 'What a worker counts itself: bytes spliced and copied, and what it ran short of.',
+    labels: ['worker', 'what'],
+    process: 'proxy',
+  },
   shunt_proxy_heartbeat_failures_total: {
     kind: 'counter',
     help: 'Heartbeats that the kernel refused.',
@@ -177,4 +245,8 @@ export interface Metrics {
   set(name: MetricName, value: number, labels?: Labels): void
   /** Adds one observation to a histogram. */
   observe(name: MetricName, value: number, labels?: Labels): void
+  /** One series of a counter, looked up once: for what is counted for every connection. */
+  counter(name: MetricName, labels?: Labels): (amount?: number) => void
+  /** The same of a histogram. */
+  histogram(name: MetricName, labels?: Labels): (value: number) => void
 }

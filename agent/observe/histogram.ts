@@ -1,7 +1,8 @@
 // One histogram: counts by upper bound, sum and count.
 
 export interface Histogram {
-  observe(value: number): void
+  /** Needs no `this`. */
+  readonly observe: (value: number) => void
   /** The sample lines of the text exposition format; `labels` without braces. */
   lines(name: string, labels: string): string[]
 }

@@ -57,10 +57,7 @@ export function createMetrics(options: MetricsOptions): MetricsRegistry {
 
   return {
     add(name, labels = {}, amount = 1) {
-      const found = series(name, 'counter', labels)
-      if (found === undefined || !('value' in found)) return
-      if (amount >= 0) found.value += amount
-      else misuse(`counter ${name} cannot go down`)
+      this.counter(name, labels)(amount)
     },
     set(name, value, labels = {}) {
       const found = series(name, 'gauge', labels)
@@ -69,6 +66,18 @@ export function createMetrics(options: MetricsOptions): MetricsRegistry {
     observe(name, value, labels = {}) {
       const found = series(name, 'histogram', labels)
       if (found !== undefined && 'hist' in found) found.hist.observe(value)
+    },
+    counter(name, labels = {}) {
+      const found = series(name, 'counter', labels)
+      if (found === undefined || !('value' in found)) return () => {}
+      return (amount = 1) => {
+        if (amount >= 0) found.value += amount
+        else misuse(`counter ${name} cannot go down`)
+      }
+    },
+    histogram(name, labels = {}) {
+      const found = series(name, 'histogram', labels)
+      return found !== undefined && 'hist' in found ? found.hist.observe : () => {}
     },
     value(name, labels = {}) {
       const row: MetricRow = METRICS[name]

@@ -164,6 +164,14 @@ export class RecordingMetrics implements Metrics {
 
   observe(): void {}
 
+  counter(name: MetricName, labels: Labels = {}): (amount?: number) => void {
+    return (amount) => this.add(name, labels, amount)
+  }
+
+  histogram(): (value: number) => void {
+    return () => {}
+  }
+
   value(name: MetricName, labels: Labels = {}): number {
     return this.#values.get(`${name} ${JSON.stringify(labels)}`) ?? 0
   }
