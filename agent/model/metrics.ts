@@ -189,6 +189,42 @@ export const METRICS = {
     labels: ['service', 'result'],
     process: 'proxy',
   },
+  shunt_proxy_endpoints_ejected: {
+    kind: 'gauge',
+    help: 'Endpoints that are ejected now.',
+    labels: ['service'],
+    process: 'proxy',
+  },
+  shunt_proxy_limit_refusals_total: {
+    kind: 'counter',
+    help: 'Connections refused because of a limit of their Service: `connections` for all clients together, `client` for one.',
+    labels: ['service', 'limit'],
+    process: 'proxy',
+  },
+  shunt_proxy_first_bytes_total: {
+    kind: 'counter',
+    help: 'First bytes that were looked at, for a `proxy-header` or a `tls-hello`: `read`, `malformed`, or `incomplete` because no more came in time.',
+    labels: ['looked_for', 'result'],
+    process: 'proxy',
+  },
+  shunt_proxy_endpoint_attempts_total: {
+    kind: 'counter',
+    help: 'Connection attempts by endpoint, `connected` or `failed`; only with --endpoint-metrics, and only endpoints that are in the view.',
+    labels: ['service', 'endpoint', 'result'],
+    process: 'proxy',
+  },
+  shunt_proxy_handovers_total: {
+    kind: 'counter',
+    help: 'Listening sockets given to the next proxy process (`gave`) or received from the last one (`took`), by result.',
+    labels: ['role', 'result'],
+    process: 'proxy',
+  },
+  shunt_proxy_access_log_dropped_total: {
+    kind: 'counter',
+    help: 'Lines of the access log that were dropped, because they came faster than they could be written.',
+    labels: [],
+    process: 'proxy',
+  },
   shunt_proxy_worker_stalls_total: {
     kind: 'counter',
     help: 'Times a worker did not go round for a second, so that another served its listeners.',
@@ -249,4 +285,15 @@ export interface Metrics {
   counter(name: MetricName, labels?: Labels): (amount?: number) => void
   /** The same of a histogram. */
   histogram(name: MetricName, labels?: Labels): (value: number) => void
+}
+
+/** What is written when somebody asks for the metrics, by callbacks given to the registry. */
+export interface ScrapedMetrics extends Metrics {
+  /** Sets a counter to what somebody else counted since its own start; a lower total than before is a new start. */
+  total(name: MetricName, value: number, labels?: Labels): void
+  /**
+   * Drops every series whose value of this label is over: a Service that was deleted, a worker that ended. Not asked
+   * about '' and `other`.
+   */
+  forget(label: string, isOver: (value: string) => boolean): void
 }

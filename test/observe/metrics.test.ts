@@ -1,11 +1,11 @@
 import test from 'ava'
 import { createMetrics } from '#agent/observe/metrics.ts'
 
-function registry(maxSeries?: number) {
+function registry(maxLines?: number) {
   const misuses: string[] = []
   const metrics = createMetrics({
     onMisuse: (message) => misuses.push(message),
-    ...(maxSeries === undefined ? {} : { maxSeries }),
+    ...(maxLines === undefined ? {} : { maxLines }),
   })
   return { metrics, misuses }
 }
@@ -92,4 +92,54 @@ test('a series that was looked up once counts as one that is looked up each time
   metrics.histogram('shunt_sync_failures_total', { datapath: 'iptables' })(1)
   t.is(metrics.value('shunt_sync_failures_total', { datapath: 'iptables' }), 4)
   t.is(misuses.length, 3)
+})
+
+test('a histogram has room for fewer series, because each takes many lines', (t) => {
+  const { metrics } = registry(2 * 22)
+  for (const service of ['a', 'b', 'c', 'd']) metrics.observe('shunt_proxy_connect_seconds', 0.1, { service })
+  const counts = metrics.text().match(/^shunt_proxy_connect_seconds_count.*$/gm)
+  t.deepEqual(counts, [
+    'shunt_proxy_connect_seconds_count{service="a"} 1',
+    'shunt_proxy_connect_seconds_count{service="b"} 1',
+    'shunt_proxy_connect_seconds_count{service="other"} 2',
+  ])
+})
+
+test('what is asked for at a scrape is written before the text, and one failure hides nothing else', (t) => {
+  const { metrics, misuses } = registry()
+  let bytes = 0
+  metrics.beforeText(() => {
+    throw new Error('the worker is gone')
+  })
+  metrics.beforeText((live) => {
+    live.set('shunt_proxy_connections_active', 7)
+    live.total('shunt_proxy_worker_counts_total', (bytes += 100), { worker: '0', what: 'spliced_bytes' })
+  })
+  metrics.text()
+  const text = metrics.text()
+  t.regex(text, /^shunt_proxy_connections_active 7$/m)
+  t.regex(text, /^shunt_proxy_worker_counts_total\{worker="0",what="spliced_bytes"\} 200$/m)
+  t.deepEqual(misuses, ['values that are asked for at each scrape are missing: the worker is gone'])
+})
+
+test('series of a deleted Service go, and come back from 0 if it still counts', (t) => {
+  const { metrics } = registry()
+  const kept = metrics.counter('shunt_proxy_connections_total', { service: 'a' })
+  const dropped = metrics.counter('shunt_proxy_connections_total', { service: 'b' })
+  const times = metrics.histogram('shunt_proxy_connection_seconds', { service: 'b' })
+  for (const count of [kept, dropped, dropped]) count()
+  times(1)
+  metrics.add('shunt_proxy_connections_total', { service: '' })
+  metrics.set('shunt_view_generation', 1)
+  metrics.forget('service', (service) => service !== 'a')
+  t.deepEqual(metrics.text().match(/^shunt.*$/gm), [
+    'shunt_view_generation 1',
+    'shunt_proxy_connections_total{service="a"} 1',
+    'shunt_proxy_connections_total{service=""} 1',
+  ])
+  for (const count of [kept, dropped]) count()
+  times(2)
+  t.is(metrics.value('shunt_proxy_connections_total', { service: 'a' }), 2)
+  t.is(metrics.value('shunt_proxy_connections_total', { service: 'b' }), 1)
+  t.regex(metrics.text(), /^shunt_proxy_connection_seconds_sum\{service="b"\} 2$/m)
 })
