@@ -49,6 +49,8 @@ export interface Engine {
   ): ConnectionId
   /** When it last went round, monotonic: an engine that is stuck stops going round. */
   lastTurnMs(): number
+  /** Why it will never go round again although nobody closed it; undefined, or no such method: it goes on. */
+  failure?(): string | undefined
   status(): EngineStatus
   /** Resets everything, tells nothing more, joins its thread. */
   close(): void
