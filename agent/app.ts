@@ -16,16 +16,18 @@ import { VERSION } from './config/version.ts'
 import { createIptablesDatapath } from './datapath/iptables/datapath.ts'
 import type { Datapath } from './datapath/datapath.ts'
 import { chooseDatapath, registry } from './datapath/registry.ts'
-import { absentSteering } from './datapath/steer/absent-steering.ts'
 import { kernelSteering } from './datapath/steer/kernel-steering.ts'
+import { programSteering } from './datapath/steer/program-steering.ts'
 import { selfTest } from './datapath/steer/self-test.ts'
 import type { SteeringKernel } from './datapath/steer/steering.ts'
 import { systemClock as clock } from './kernel/clock.ts'
 import { createCommandRunner } from './kernel/command.ts'
 import { hasFamily } from './kernel/families.ts'
 import { preferSmallHeap } from './kernel/heap.ts'
-import { openHeartbeat } from './kernel/heartbeat.ts'
+import { openHeartbeat, type Heartbeat } from './kernel/heartbeat.ts'
 import { loadNative } from './kernel/native.ts'
+import { openProgramHeartbeat } from './kernel/program-heartbeat.ts'
+import { resolveProgram } from './kernel/programs.ts'
 import { takeRunLock } from './kernel/run-lock.ts'
 import { applySysctls, readSysctl } from './kernel/sysctl.ts'
 import { equal } from './model/equal.ts'
@@ -120,7 +122,7 @@ async function construct(
     const victims = fault?.victim === 'proxy' ? (later.views?.proxies() ?? []) : [process]
     for (const { pid } of victims) process.kill(pid, 'SIGKILL')
   }
-  const kernel = steeringKernel(paths, log)
+  const kernel = steeringKernel(configuration, paths, log)
   const chosen = await chooseDatapath(
     registry({
       iptables: () =>
@@ -156,7 +158,7 @@ async function construct(
     clock,
     log: log.child({ component: 'source' }),
   })
-  const views = viewServer(configuration, paths, metrics, log, withdrawal(open))
+  const views = viewServer(configuration, paths, metrics, log, withdrawal(configuration, open))
   later.views = views
   await views.listen()
   open.defer(() => views.close())
@@ -264,23 +266,28 @@ function firstProxy(views: ViewServer): Promise<void> {
   return promise
 }
 
-function steeringKernel(paths: Paths, log: Log): SteeringKernel {
-  const loaded = loadNative()
-  if (loaded.kind === 'loaded') return kernelSteering(loaded.native, { pinDir: paths.pinDir })
-  log.warn({ because: loaded.because }, 'nothing can be steered without the native addon')
-  return absentSteering(loaded.because)
+function steeringKernel({ addon }: Configuration, { pinDir }: Paths, log: Log): SteeringKernel {
+  const loaded = loadNative(addon)
+  if (loaded.kind === 'loaded') return kernelSteering(loaded.native, { pinDir })
+  log.warn({ because: loaded.because }, 'without the native addon DNAT alone can steer')
+  return programSteering(createCommandRunner(), { pinDir, because: loaded.because })
 }
 
 /**
  * Takes the heartbeat of a proxy back that is known to be gone. It would end by itself within a second; until then
  * connections of the node's own processes, which no rule can hold to a listener, are refused.
  */
-function withdrawal(open: AsyncDisposableStack): () => void {
-  const loaded = loadNative()
-  if (loaded.kind === 'absent') return () => {}
-  const heartbeat = openHeartbeat(loaded.native)
+function withdrawal({ addon }: Configuration, open: AsyncDisposableStack): () => void {
+  const heartbeat = anyHeartbeat(addon)
+  if (heartbeat === undefined) return () => {}
   open.defer(() => heartbeat.close())
   return () => heartbeat.withdraw()
+}
+
+function anyHeartbeat(addon: string): Heartbeat | undefined {
+  const loaded = loadNative(addon)
+  if (loaded.kind === 'loaded') return openHeartbeat(loaded.native)
+  return resolveProgram('ipset') === undefined ? undefined : openProgramHeartbeat()
 }
 
 function viewServer(

@@ -133,12 +133,12 @@ test('the environment is read in config alone', (t) => {
   )
 })
 
-test('system programs are started by kernel/command.ts alone, children of our own by the supervisor', (t) => {
+test('system programs are started by two files of the kernel folder, children of our own by the supervisor', (t) => {
   const starters = SOURCES.filter((source) => source.imports.some((i) => i.target === 'node:child_process'))
   t.deepEqual(
     starters
       .map((source) => source.path)
-      .filter((path) => !['kernel/command.ts', 'supervisor.ts'].includes(path)),
+      .filter((path) => !['kernel/command.ts', 'kernel/lasting-program.ts', 'supervisor.ts'].includes(path)),
     [],
   )
 })

@@ -8,8 +8,8 @@ import { stateText } from '../datapath/iptables/state.ts'
 import { saveRules, type ToolVariant } from '../datapath/iptables/tools.ts'
 import { chooseVariant } from '../datapath/iptables/variant.ts'
 import { walkTables } from '../datapath/iptables/walk-tables.ts'
-import { absentSteering } from '../datapath/steer/absent-steering.ts'
 import { kernelSteering } from '../datapath/steer/kernel-steering.ts'
+import { programSteering } from '../datapath/steer/program-steering.ts'
 import { systemClock } from '../kernel/clock.ts'
 import { createCommandRunner, mustRun, type CommandRunner } from '../kernel/command.ts'
 import { conntrack } from '../kernel/conntrack.ts'
@@ -28,10 +28,11 @@ import { parseIpsetSave, type Sets } from './trace/sets.ts'
 export function realNode(paths: Paths, settings: NodeSettings): NodePorts {
   const runner = createCommandRunner()
   const native = loadNative()
+  const pinDir = visiblePinDir(paths, settings.agentPid)
   const steering =
     native.kind === 'loaded'
-      ? kernelSteering(native.native, { pinDir: visiblePinDir(paths, settings.agentPid) })
-      : absentSteering(native.because)
+      ? kernelSteering(native.native, { pinDir })
+      : programSteering(runner, { pinDir, because: native.because })
   const { iptablesVariant } = settings
   // Offline commands only render: nothing is asked of the kernel before it is needed.
   let chosen: Promise<ToolVariant> | undefined

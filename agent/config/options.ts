@@ -212,10 +212,37 @@ export const OPTIONS = {
     doc: 'What moves the bytes: `native` splices in the addon, `stream` copies in JavaScript; `auto` falls back.',
     commands: PROXY,
   }),
+  addon: row({
+    type: type.text,
+    default: '',
+    defaultText: 'the one that the set-up built',
+    doc:
+      'The native addon, a file; `none` goes without: connections are steered by DNAT alone and copied in JavaScript, ' +
+      'with the programs ip, ipset and conntrack in its place.',
+    commands: BOTH,
+  }),
   proxyMetricsAddress: row({
     type: type.address,
     default: at('127.0.0.1', 15_020),
     doc: "Where the proxy's metrics are served.",
+    commands: PROXY,
+  }),
+  endpointMetrics: row({
+    type: type.integer(0, 10_000),
+    default: 0,
+    doc:
+      'Count connection attempts by endpoint, for at most so many endpoints at a time; the rest counts as `other`. 0: ' +
+      'none, because Pods get new addresses all the time, and each is a new series for as long as Prometheus keeps data; ' +
+      '`shunt endpoints` shows the present state of all.',
+    commands: PROXY,
+  }),
+  accessLog: row({
+    type: type.linesPlace,
+    default: { kind: 'off' },
+    doc:
+      'Where a line is written for each steered connection that ended: JSON, or plain text at a terminal. Off, because a ' +
+      'node may have thousands a second, and what is refused or fails is logged anyway. A file is opened once, as root, ' +
+      'and appended to: rotate it with copytruncate.',
     commands: PROXY,
   }),
   metricsAddress: row({

@@ -51,7 +51,7 @@ const KILL_GRACE_MS = 2_000
 const STDERR_TAIL_CHARS = 2_000
 
 /** xtables and ipset print numbers and messages by locale; the programs' own children (modprobe) need a PATH. */
-const ENVIRONMENT = { LC_ALL: 'C', PATH: PROGRAM_FOLDERS.join(':') }
+export const PROGRAM_ENVIRONMENT = { LC_ALL: 'C', PATH: PROGRAM_FOLDERS.join(':') }
 
 export function createCommandRunner(): CommandRunner {
   return {
@@ -102,7 +102,7 @@ async function runToEnd(
   const startedMs = performance.now()
   const timeoutMs = command.timeoutMs ?? DEFAULT_TIMEOUT_MS
   const child = spawn(path, command.args, {
-    env: ENVIRONMENT,
+    env: PROGRAM_ENVIRONMENT,
     cwd: '/',
     shell: false,
     stdio: [hasInput(command) ? 'pipe' : 'ignore', 'pipe', 'pipe'],

@@ -17,8 +17,10 @@ export type NativeLoad =
   /** A sentence that names the file and the reason. */
   | { readonly kind: 'absent'; readonly because: string }
 
-/** Loads once for each file; later calls give the same module of this environment. */
-export function loadNative(path: string = ADDON_PATH): NativeLoad {
+/** Loads once for each file; later calls give the same module of this environment. `''`: ours; `none`: none. */
+export function loadNative(wanted = ''): NativeLoad {
+  if (wanted === 'none') return { kind: 'absent', because: 'the option addon says none' }
+  const path = wanted === '' ? ADDON_PATH : wanted
   let raw: RawAddon
   try {
     raw = createRequire(import.meta.url)(path) as RawAddon
