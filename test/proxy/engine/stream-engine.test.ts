@@ -1,0 +1,17 @@
+import { systemClock } from '#agent/kernel/clock.ts'
+import { streamDestination } from '#agent/proxy/engine/stream-destination.ts'
+import { StreamEngine } from '#agent/proxy/engine/stream-engine.ts'
+import { nodeDialer } from '../../support/node-dialer.ts'
+import { engineSuite } from './engine-suite.ts'
+
+engineSuite('stream engine', async (_, events, host) => {
+  const engine = new StreamEngine({
+    clock: systemClock,
+    dialer: nodeDialer(),
+    destination: streamDestination(15001, () => undefined),
+    duplicate: (fd) => fd,
+    events,
+  })
+  const { port } = await engine.listenOn({ host, port: 0 })
+  return { engine, port }
+})
