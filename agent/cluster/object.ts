@@ -3,7 +3,8 @@
 import type { Cidr } from '../model/cidr.ts'
 import type { EndpointSlice } from '../model/endpoint.ts'
 import type { Node } from '../model/node.ts'
-import type { RouteAttachment } from '../model/route.ts'
+import type { PolicyAttachment } from '../model/policy.ts'
+import type { ReferenceGrant, RouteAttachment } from '../model/route.ts'
 import type { Service } from '../model/service.ts'
 
 export type ClusterObject =
@@ -13,6 +14,8 @@ export type ClusterObject =
   | { readonly kind: 'Endpoints'; readonly id: string; readonly value: readonly EndpointSlice[] }
   | { readonly kind: 'Node'; readonly id: string; readonly value: Node }
   | { readonly kind: 'ServiceCIDR'; readonly id: string; readonly value: readonly Cidr[] }
+  | { readonly kind: 'TrafficPolicy'; readonly id: string; readonly value: readonly PolicyAttachment[] }
+  | { readonly kind: 'ReferenceGrant'; readonly id: string; readonly value: readonly ReferenceGrant[] }
   | {
       readonly kind: RouteAttachment['kind']
       readonly id: string

@@ -2,9 +2,11 @@
 // equal to its former value keeps its identity, and so does every list and map that holds only such objects, which is
 // how the plan finds what it can keep.
 
+import type { Attachment } from '../model/attachment.ts'
 import type { EndpointSlice } from '../model/endpoint.ts'
 import type { ServiceId } from '../model/ids.ts'
-import type { RouteAttachment } from '../model/route.ts'
+import type { PolicyAttachment } from '../model/policy.ts'
+import type { ReferenceGrant, RouteAttachment } from '../model/route.ts'
 import type { Service } from '../model/service.ts'
 import type { Snapshot } from '../plan/snapshot.ts'
 import { equal } from './equal.ts'
@@ -22,6 +24,8 @@ export interface StoreOptions {
 interface Touched {
   readonly slices: Set<ServiceId>
   readonly routes: Set<ServiceId>
+  readonly policies: Set<ServiceId>
+  grants: boolean
   other: boolean
 }
 
@@ -32,8 +36,12 @@ export class Store {
   readonly #services = new SharedMap<ServiceId, Service>()
   readonly #slices = new SharedMap<ServiceId, readonly EndpointSlice[]>()
   readonly #routes = new SharedMap<ServiceId, readonly RouteAttachment[]>()
+  readonly #policies = new SharedMap<ServiceId, readonly PolicyAttachment[]>()
   readonly #ownSlices = new Map<ServiceId, Map<string, EndpointSlice>>()
   readonly #ownRoutes = new Map<ServiceId, Map<string, readonly RouteAttachment[]>>()
+  readonly #ownPolicies = new Map<ServiceId, Map<string, readonly PolicyAttachment[]>>()
+  readonly #grantObjects = new Map<string, readonly ReferenceGrant[]>()
+  #grants: readonly ReferenceGrant[] = []
   readonly #cidrObjects = new Map<string, ClusterObject & { kind: 'ServiceCIDR' }>()
   readonly #listeners = new Set<() => void>()
   #pending: Map<string, ClusterObject | undefined> | undefined
@@ -101,7 +109,13 @@ export class Store {
   }
 
   #commit(pending: ReadonlyMap<string, ClusterObject | undefined>): boolean {
-    const touched: Touched = { slices: new Set(), routes: new Set(), other: false }
+    const touched: Touched = {
+      slices: new Set(),
+      routes: new Set(),
+      policies: new Set(),
+      grants: false,
+      other: false,
+    }
     for (const [key, next] of pending) {
       const before = this.#objects.get(key)
       if (
@@ -119,7 +133,11 @@ export class Store {
     }
     let changed = touched.other
     for (const service of touched.slices) changed = this.#mergeSlices(service) || changed
-    for (const service of touched.routes) changed = this.#mergeRoutes(service) || changed
+    for (const service of touched.routes)
+      changed = mergeAttached(this.#ownRoutes, this.#routes, service) || changed
+    for (const service of touched.policies)
+      changed = mergeAttached(this.#ownPolicies, this.#policies, service) || changed
+    if (touched.grants) changed = this.#mergeGrants() || changed
     if (!changed) return false
     this.#generation++
     this.#snapshot = undefined
@@ -148,15 +166,19 @@ export class Store {
         else this.#cidrObjects.delete(object.id)
         touched.other = true
         break
+      case 'TrafficPolicy':
+        attach(this.#ownPolicies, object.value, object.id, present, touched.policies)
+        break
+      case 'ReferenceGrant':
+        if (present) this.#grantObjects.set(object.id, object.value)
+        else this.#grantObjects.delete(object.id)
+        touched.grants = true
+        break
       case 'HTTPRoute':
       case 'GRPCRoute':
       case 'TCPRoute':
       case 'TLSRoute':
-        for (const { service } of object.value) {
-          const own = object.value.filter((attachment) => attachment.service === service)
-          enter(this.#ownRoutes, service, objectKey(object.kind, object.id), present ? own : undefined)
-          touched.routes.add(service)
-        }
+        attach(this.#ownRoutes, object.value, objectKey(object.kind, object.id), present, touched.routes)
         break
     }
   }
@@ -171,9 +193,11 @@ export class Store {
     return putList(this.#slices, service, list)
   }
 
-  #mergeRoutes(service: ServiceId): boolean {
-    const own = this.#ownRoutes.get(service)
-    return putList(this.#routes, service, own === undefined ? [] : sortedValues(own).flat())
+  #mergeGrants(): boolean {
+    const grants = sortedValues(this.#grantObjects).flat()
+    if (equal(grants, this.#grants)) return false
+    this.#grants = grants
+    return true
   }
 
   #build(): Snapshot {
@@ -185,8 +209,35 @@ export class Store {
       node: node?.kind === 'Node' ? node.value : undefined,
       serviceCidrs: [...new Set(sortedValues(this.#cidrObjects).flatMap((object) => object.value))],
       routes: this.#routes.share(),
+      policies: this.#policies.share(),
+      grants: this.#grants,
     }
   }
+}
+
+type Attached<V> = Map<ServiceId, Map<string, readonly V[]>>
+
+/** Enters what one object attaches to each of its Services, or takes it out. */
+function attach<V extends Attachment>(
+  index: Attached<V>,
+  attachments: readonly V[],
+  id: string,
+  present: boolean,
+  touched: Set<ServiceId>,
+): void {
+  for (const [service, own] of Map.groupBy(attachments, (each) => each.service)) {
+    enter(index, service, id, present ? own : undefined)
+    touched.add(service)
+  }
+}
+
+function mergeAttached<V>(
+  from: Attached<V>,
+  to: SharedMap<ServiceId, readonly V[]>,
+  service: ServiceId,
+): boolean {
+  const own = from.get(service)
+  return putList(to, service, own === undefined ? [] : sortedValues(own).flat())
 }
 
 /** Sets the entry of a Service, or deletes it for undefined. */

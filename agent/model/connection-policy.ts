@@ -104,3 +104,12 @@ export const DEFAULT_CONNECTION_POLICY: ConnectionPolicy = {
   limits: { fair: true },
   proxyProtocol: { send: 'none', acceptFrom: [] },
 }
+
+/** What an empty `outlierDetection` means: Envoy's numbers. */
+export const DEFAULT_OUTLIER_POLICY: OutlierPolicy = {
+  consecutiveFailures: 5,
+  baseEjectionMs: 30_000,
+  maxEjectionMs: 300_000,
+  maxEjectionPercent: 10,
+  panicPercent: 50,
+}

@@ -42,8 +42,21 @@ export const ERROR_CODES = {
     hint: 'check the spelling; unknown fields are ignored',
   },
   ROUTE_NOT_APPLIED: {
-    meaning: 'A route selects a Service port, but its rules are not applied by this version.',
-    hint: 'connections are steered to the proxy and balanced per connection',
+    meaning: 'A route selects a Service port, but its rules are not applied there by this version.',
+    hint: 'connections are steered to the proxy and balanced per connection; rules of TLSRoutes in the namespace of the Service are applied',
+  },
+  REFERENCE_INVALID: {
+    meaning: 'An object names another that does not exist, or that it may not refer to.',
+    hint: 'create the named object or the ReferenceGrant, or correct the name; the rest of the object is in force',
+  },
+  POLICY_CONFLICT: {
+    meaning: 'Two TrafficPolicies select the same Service port; only one holds.',
+    hint: 'the one that names the port holds, else the older, else the first by name; change or remove the other',
+  },
+  ROUTE_CONFLICT: {
+    meaning:
+      'Two routes claim the same host name on one Service port, or are of kinds that exclude each other there.',
+    hint: 'the older route holds, else the first by name; change or remove the other',
   },
   // kernel
   PROGRAM_MISSING: { meaning: 'A system program is not installed.', hint: 'install the named package' },
@@ -79,6 +92,11 @@ export const ERROR_CODES = {
   ALREADY_RUNNING: {
     meaning: 'Another agent or proxy uses the same run folder.',
     hint: 'stop it, or give this one its own --run-dir',
+  },
+  HANDOVER_FAILED: {
+    meaning:
+      'A proxy that was started beside a running one could not take over from it; the running one goes on.',
+    hint: 'look at its log; start again, or stop the running one first',
   },
   ADDRESS_IN_USE: {
     meaning: 'A listening address is taken.',

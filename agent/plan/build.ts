@@ -38,7 +38,8 @@ export function buildPlan(snapshot: Snapshot, options: PlanOptions, previous?: P
   const before = continues ? previous.snapshot.services : new Map<ServiceId, Service>()
   const affected = moveClaims(claims, changed, before, snapshot.services, options)
 
-  const setting: Setting = { options, zone: snapshot.node?.zone ?? '', facts, claims }
+  const zone = snapshot.node?.zone ?? ''
+  const setting: Setting = { options, zone, facts, claims, world: snapshot }
   const changes = byFamily(families, (): PortChanges => ({ set: new Map(), removed: new Set() }))
   for (const id of affected) {
     const old = before.get(id)
@@ -47,8 +48,12 @@ export function buildPlan(snapshot: Snapshot, options: PlanOptions, previous?: P
         for (const family of families) changes[family]?.removed.add(key)
     const service = snapshot.services.get(id)
     if (service === undefined) continue
-    const slices = snapshot.slices.get(id) ?? []
-    for (const port of servicePorts(service, slices, snapshot.routes.get(id) ?? [], setting)) {
+    const attached = {
+      slices: snapshot.slices.get(id) ?? [],
+      routes: snapshot.routes.get(id) ?? [],
+      policies: snapshot.policies.get(id) ?? [],
+    }
+    for (const port of servicePorts(service, attached, setting)) {
       changes[port.family]?.removed.delete(port.key)
       changes[port.family]?.set.set(port.key, reuse(port, previous))
     }

@@ -2,13 +2,22 @@
 
 import type { ServiceId } from '../model/ids.ts'
 import type { Snapshot } from './snapshot.ts'
+import { parentsByBackend } from './tls-routes.ts'
 
-/** Services that were added, removed or replaced, or whose slices or routes were. */
+/**
+ * Services that were added, removed or replaced, or whose slices, routes or policies were, and those with a TLSRoute to
+ * one that was: whether a backend is valid depends on it.
+ */
 export function changedServices(from: Snapshot, to: Snapshot): Set<ServiceId> {
   const changed = new Set<ServiceId>()
   collect(from.services, to.services, changed)
   collect(from.slices, to.slices, changed)
   collect(from.routes, to.routes, changed)
+  collect(from.policies, to.policies, changed)
+  const parents = parentsByBackend(to.routes)
+  const everyBackend = from.grants !== to.grants
+  for (const backend of everyBackend ? parents.keys() : [...changed])
+    for (const parent of parents.get(backend) ?? []) changed.add(parent)
   return changed
 }
 

@@ -3,6 +3,7 @@
 
 import type { Endpoint, EndpointSlice } from '../model/endpoint.ts'
 import { hostPort, type Family } from '../model/ip.ts'
+import { weightOf, type WeightRule } from '../model/policy.ts'
 import type { Port, Protocol } from '../model/port.ts'
 import { availableByHints } from './hints.ts'
 import type { PlanEndpoint } from './plan.ts'
@@ -33,14 +34,18 @@ export interface MergedEndpoint {
  * never in either (row 34). The fallback to terminating endpoints is computed once for each pool, independently: the
  * local pool may use one while a ready endpoint elsewhere keeps the cluster pool from it (trap 5).
  */
-export function endpointPools(merged: readonly MergedEndpoint[], place: Place): EndpointPools {
+export function endpointPools(
+  merged: readonly MergedEndpoint[],
+  place: Place,
+  weights: readonly WeightRule[] = [],
+): EndpointPools {
   const ready = merged.filter(({ endpoint }) => endpoint.ready)
   // A record that is ready and terminating at once (publishNotReadyAddresses) counts as ready.
   const terminating = merged.filter(({ endpoint: e }) => !e.ready && e.serving && e.terminating)
   const made = new Map<MergedEndpoint, PlanEndpoint>()
   const plan = (chosen: readonly MergedEndpoint[]): PlanEndpoint[] =>
     chosen.map((from) => {
-      const known = made.get(from) ?? planEndpoint(from, place)
+      const known = made.get(from) ?? planEndpoint(from, place, weights)
       made.set(from, known)
       return known
     })
@@ -101,7 +106,12 @@ function isLocal(endpoint: Endpoint, place: Place): boolean {
   return endpoint.nodeName !== '' && endpoint.nodeName === place.nodeName
 }
 
-function planEndpoint({ endpoint, port }: MergedEndpoint, place: Place): PlanEndpoint {
+function planEndpoint(
+  { endpoint, port }: MergedEndpoint,
+  place: Place,
+  weights: readonly WeightRule[],
+): PlanEndpoint {
+  const weight = weightOf(weights, endpoint)
   return {
     ip: endpoint.ip,
     port,
@@ -109,5 +119,6 @@ function planEndpoint({ endpoint, port }: MergedEndpoint, place: Place): PlanEnd
     state: endpoint.ready ? 'ready' : 'terminating',
     nodeName: endpoint.nodeName,
     zone: endpoint.zone,
+    ...(weight === 1 ? {} : { weight }),
   }
 }

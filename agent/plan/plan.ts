@@ -8,6 +8,7 @@
 // change from one Plan to the next is the same object: renderers cache by identity.
 
 import type { Cidr } from '../model/cidr.ts'
+import type { ConnectionPolicy } from '../model/connection-policy.ts'
 import type { ServicePortKey } from '../model/ids.ts'
 import type { Family, Ip } from '../model/ip.ts'
 import type { Port, Protocol } from '../model/port.ts'
@@ -125,6 +126,35 @@ export interface ServicePortPlan {
   /** Row 72: 0 unless LoadBalancer with external policy Local. */
   readonly healthCheckNodePort: Port
   readonly steering: Steering
+  /** The TrafficPolicy that holds in the proxy; undefined: none, DEFAULT_CONNECTION_POLICY does. */
+  readonly policy: PortPolicy | undefined
+  /** Where the proxy sends TLS connections by server name, in the order to try; empty: to the pools above. */
+  readonly tlsRoutes: readonly PlanTlsRoute[]
+}
+
+export interface PortPolicy {
+  /** `namespace/name` of the TrafficPolicy. */
+  readonly id: string
+  readonly connection: ConnectionPolicy
+}
+
+export interface PlanTlsRoute {
+  /** Lower case; `*.` in front for any one or more labels; '' for every name and for none. */
+  readonly hostname: string
+  /** `namespace/name` of the TLSRoute. */
+  readonly route: string
+  readonly backends: readonly PlanTlsBackend[]
+}
+
+export interface PlanTlsBackend {
+  /** `namespace/name:port`, as the route says it. */
+  readonly name: string
+  readonly weight: number
+  /** null: the reference is not valid, and its share of the connections is refused. */
+  readonly service: ServicePortKey | null
+  readonly pool: 'cluster' | 'local'
+  /** Why it is not valid. */
+  readonly because?: string
 }
 
 export interface PlanEndpoint {
@@ -136,6 +166,8 @@ export interface PlanEndpoint {
   readonly state: 'ready' | 'terminating'
   readonly nodeName: string
   readonly zone: string
+  /** In the proxy, by the TrafficPolicy; undefined: 1. The kernel knows no weights. */
+  readonly weight?: number
 }
 
 export type FrontendKind = 'ClusterIP' | 'ExternalIP' | 'LoadBalancerIP' | 'NodePort'
@@ -191,6 +223,6 @@ export type Steering =
   | { readonly kind: 'none'; readonly because: string }
   | {
       readonly kind: 'steered'
-      readonly because: 'option' | 'annotation' | 'route'
+      readonly because: 'option' | 'annotation' | 'route' | 'policy'
       readonly whenProxyDown: WhenProxyDown
     }

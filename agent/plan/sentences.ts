@@ -2,6 +2,7 @@
 
 import { hostPort, type Ip } from '../model/ip.ts'
 import type { Packet } from './packet.ts'
+import { proxiedText } from './policy-text.ts'
 import type {
   ClientKind,
   Frontend,
@@ -83,7 +84,8 @@ export function endpointsText(pool: readonly PlanEndpoint[], port: ServicePortPl
   return `${pool.length === 1 ? 'the only one' : `random over ${pool.length}`}${terminating}${affinity}`
 }
 
-export function steeringText({ steering }: ServicePortPlan, frontend: Frontend): string {
+export function steeringText(port: ServicePortPlan, frontend: Frontend): string {
+  const { steering } = port
   const refused = frontend.proxyOnly
     ? '; refused, because the Service must not be reached around the proxy'
     : ''
@@ -91,5 +93,6 @@ export function steeringText({ steering }: ServicePortPlan, frontend: Frontend):
   if (!frontend.steered)
     return `not steered: this address does not forward every client in every family${refused}`
   const down = frontend.proxyOnly ? 'refuse' : 'the kernel balances'
-  return `to the proxy (by ${steering.because}); when it is down: ${down}`
+  const proxied = proxiedText(port)
+  return `to the proxy (by ${steering.because}); when it is down: ${down}${proxied === '' ? '' : `; ${proxied}`}`
 }

@@ -4,14 +4,24 @@
 import type { EndpointSlice } from '../model/endpoint.ts'
 import { servicePortKey, type ServicePortKey } from '../model/ids.ts'
 import { FAMILIES, type Family } from '../model/ip.ts'
-import type { RouteAttachment } from '../model/route.ts'
+import type { Referable } from '../model/backend.ts'
+import type { WeightRule } from '../model/policy.ts'
 import type { Service, ServicePort } from '../model/service.ts'
 import { winnerOf, type Claim, type ClaimIndex } from './claims.ts'
 import { endpointPools, mergeSlices, type EndpointPools } from './endpoints.ts'
 import { addressesOf, effectiveExternalPolicy, sourceFilterOf, type Address } from './frontends.ts'
 import type { NodeFacts } from './node-facts.ts'
 import type { PlanOptions, ServicePortPlan, Steering } from './plan.ts'
-import { forwardsAll, forwardsAny, possibleSteering, wantedSteering, type FrontendDraft } from './steering.ts'
+import { policyOf } from './policies.ts'
+import {
+  forwardsAll,
+  forwardsAny,
+  possibleSteering,
+  wantedSteering,
+  type Asking,
+  type FrontendDraft,
+} from './steering.ts'
+import { tlsRoutesOf } from './tls-routes.ts'
 import { verdictsOf } from './verdicts.ts'
 
 export type ByFamily<T> = Readonly<Partial<Record<Family, T>>>
@@ -22,6 +32,13 @@ export interface Setting {
   readonly zone: string
   readonly facts: ByFamily<NodeFacts>
   readonly claims: ByFamily<ClaimIndex>
+  /** What routes may refer to. */
+  readonly world: Referable
+}
+
+/** What says something of one Service. */
+export interface Attached extends Asking {
+  readonly slices: readonly EndpointSlice[]
 }
 
 interface Draft {
@@ -30,7 +47,18 @@ interface Draft {
   readonly frontends: readonly FrontendDraft[]
 }
 
-interface Steered {
+/** What the proxy does with the connections that it is given. */
+type Proxied = Pick<ServicePortPlan, 'policy' | 'tlsRoutes'>
+
+interface Drafted {
+  readonly service: Service
+  readonly port: ServicePort
+  readonly key: ServicePortKey
+  readonly slices: readonly EndpointSlice[]
+  readonly weights: readonly WeightRule[]
+}
+
+interface Steered extends Proxied {
   /** What is asked for. */
   readonly wanted: Steering
   /** What becomes of it in this family. */
@@ -39,19 +67,21 @@ interface Steered {
 }
 
 /** The Service ports of one Service; none for a Service that is not proxied here. */
-export function servicePorts(
-  service: Service,
-  slices: readonly EndpointSlice[],
-  routes: readonly RouteAttachment[],
-  setting: Setting,
-): ServicePortPlan[] {
+export function servicePorts(service: Service, attached: Attached, setting: Setting): ServicePortPlan[] {
   const plans: ServicePortPlan[] = []
   for (const [key, port] of portsByKey(service)) {
-    const wanted = wantedSteering(service, port, routes, setting.options)
+    const wanted = wantedSteering(service, port, attached, setting.options)
+    const chosen = policyOf(service, port, attached.policies)
+    const proxied: Proxied = {
+      policy: chosen?.policy,
+      tlsRoutes: tlsRoutesOf(service, port, attached.routes, setting.world),
+    }
     const drafts: Draft[] = []
     for (const family of FAMILIES) {
       const facts = setting.facts[family]
-      const made = facts && draft(service, port, key, slices, facts, setting)
+      const made =
+        facts &&
+        draft({ service, port, key, slices: attached.slices, weights: chosen?.weights ?? [] }, facts, setting)
       if (made !== undefined) drafts.push(made)
     }
     const oneNodePort = nodePortSteerable(port, key, drafts, setting)
@@ -60,7 +90,7 @@ export function servicePorts(
       const endpoints = [...draft.pools.cluster, ...draft.pools.local]
       const steering = possibleSteering(wanted, eligible, endpoints, setting.options.steering, draft.facts)
       const steered = new Set(steering.kind === 'steered' ? eligible.filter(forwardsAll) : [])
-      plans.push(finish(service, port, key, draft, { wanted, steering, steered }))
+      plans.push(finish(service, port, key, draft, { wanted, steering, steered, ...proxied }))
     }
   }
   return plans
@@ -92,10 +122,7 @@ export function portsByKey(service: Service): ReadonlyMap<ServicePortKey, Servic
 }
 
 function draft(
-  service: Service,
-  port: ServicePort,
-  key: ServicePortKey,
-  slices: readonly EndpointSlice[],
+  { service, port, key, slices, weights }: Drafted,
   facts: NodeFacts,
   setting: Setting,
 ): Draft | undefined {
@@ -105,7 +132,7 @@ function draft(
   if (addresses.length === 0) return undefined
   const claims = setting.claims[family]
   const merged = mergeSlices(slices, family, port.name, port.protocol)
-  const pools = endpointPools(merged, { nodeName: options.nodeName, zone: setting.zone })
+  const pools = endpointPools(merged, { nodeName: options.nodeName, zone: setting.zone }, weights)
   const { semantics } = options
   const verdictFacts = {
     semantics,
@@ -152,7 +179,7 @@ function finish(
   port: ServicePort,
   key: ServicePortKey,
   { facts, pools, frontends }: Draft,
-  { wanted, steering, steered }: Steered,
+  { wanted, steering, steered, policy, tlsRoutes }: Steered,
 ): ServicePortPlan {
   const demanded = wanted.kind === 'steered' && wanted.whenProxyDown === 'reject'
   const externalTrafficPolicy = effectiveExternalPolicy(service)
@@ -178,5 +205,7 @@ function finish(
     healthCheckNodePort:
       service.type === 'LoadBalancer' && externalTrafficPolicy === 'Local' ? service.healthCheckNodePort : 0,
     steering,
+    policy,
+    tlsRoutes,
   }
 }

@@ -5,7 +5,8 @@ import type { Cidr } from '../model/cidr.ts'
 import type { EndpointSlice } from '../model/endpoint.ts'
 import type { ServiceId } from '../model/ids.ts'
 import type { Node } from '../model/node.ts'
-import type { RouteAttachment } from '../model/route.ts'
+import type { PolicyAttachment } from '../model/policy.ts'
+import type { ReferenceGrant, RouteAttachment } from '../model/route.ts'
 import type { Service } from '../model/service.ts'
 
 export interface Snapshot {
@@ -18,6 +19,9 @@ export interface Snapshot {
   readonly node: Node | undefined
   readonly serviceCidrs: readonly Cidr[]
   readonly routes: ReadonlyMap<ServiceId, readonly RouteAttachment[]>
+  /** TrafficPolicies by the Service that they select. */
+  readonly policies: ReadonlyMap<ServiceId, readonly PolicyAttachment[]>
+  readonly grants: readonly ReferenceGrant[]
 }
 
 export const EMPTY_SNAPSHOT: Snapshot = {
@@ -27,4 +31,6 @@ export const EMPTY_SNAPSHOT: Snapshot = {
   node: undefined,
   serviceCidrs: [],
   routes: new Map(),
+  policies: new Map(),
+  grants: [],
 }

@@ -3,6 +3,8 @@
 // reject, drop or pass.
 
 import { hostPort } from '../model/ip.ts'
+import type { PolicyAttachment } from '../model/policy.ts'
+import { selectsPort } from '../model/attachment.ts'
 import type { RouteAttachment } from '../model/route.ts'
 import type { Service, ServicePort } from '../model/service.ts'
 import type { NodeFacts } from './node-facts.ts'
@@ -11,20 +13,27 @@ import type { Frontend, PlanEndpoint, PlanOptions, Steering } from './plan.ts'
 /** A frontend before steering is decided. */
 export type FrontendDraft = Omit<Frontend, 'steered' | 'proxyOnly'>
 
+/** The objects that select some port of a Service. */
+export interface Asking {
+  readonly routes: readonly RouteAttachment[]
+  readonly policies: readonly PolicyAttachment[]
+}
+
 /**
  * Whether anybody asks for it: `never` on the Service beats all, then `never` of the node, then the first of annotation,
- * route and option.
+ * route, policy and option.
  */
 export function wantedSteering(
   service: Service,
   port: ServicePort,
-  routes: readonly RouteAttachment[],
+  asking: Asking,
   options: Pick<PlanOptions, 'steer'>,
 ): Steering {
   if (service.steer === 'never') return none('the Service says shunt.dev/steer: never')
   if (options.steer === 'never') return none('the agent was started with --steer never')
-  const because = reason(service, port, routes, options)
-  if (because === undefined) return none('no route selects this port and nothing asks for the proxy')
+  const because = reason(service, port, asking, options)
+  if (because === undefined)
+    return none('no route or policy selects this port and nothing asks for the proxy')
   if (port.protocol !== 'TCP') return none(`the proxy carries TCP, this port is ${port.protocol}`)
   return { kind: 'steered', because, whenProxyDown: service.whenProxyDown }
 }
@@ -32,11 +41,12 @@ export function wantedSteering(
 function reason(
   service: Service,
   port: ServicePort,
-  routes: readonly RouteAttachment[],
+  { routes, policies }: Asking,
   options: Pick<PlanOptions, 'steer'>,
-): 'option' | 'annotation' | 'route' | undefined {
+): (Steering & { kind: 'steered' })['because'] | undefined {
   if (service.steer === 'always') return 'annotation'
-  if (routes.some((route) => route.port === undefined || route.port === port.port)) return 'route'
+  if (routes.some((route) => selectsPort(route, port, service.ports))) return 'route'
+  if (policies.some((policy) => selectsPort(policy, port, service.ports))) return 'policy'
   return options.steer === 'always' ? 'option' : undefined
 }
 

@@ -3,6 +3,7 @@
 import { hostPort, FAMILIES, type Family } from '../model/ip.ts'
 import type { FamilyDelta, PlanDelta, PortChange } from './diff.ts'
 import type { Frontend, PlanEndpoint, ServicePortPlan, Steering, Verdict } from './plan.ts'
+import { policyText, tlsRouteText } from './policy-text.ts'
 
 /** One line for each change, families in order; none for an empty delta. */
 export function summarizeDelta(delta: PlanDelta): string[] {
@@ -56,7 +57,14 @@ function fieldText(field: keyof ServicePortPlan, before: ServicePortPlan, after:
   if (field === 'cluster') return `endpoints ${listText(before.cluster, after.cluster, endpointText)}`
   if (field === 'local') return `local endpoints ${listText(before.local, after.local, endpointText)}`
   if (field === 'steering') return `${steeringText(before.steering)} → ${steeringText(after.steering)}`
+  if (field === 'policy') return `policy ${policyWord(before)} → ${policyWord(after)}`
+  if (field === 'tlsRoutes')
+    return `TLS routes ${listText(before.tlsRoutes, after.tlsRoutes, tlsRouteText).replace(/^differ$/, 'reordered')}`
   return `${field} ${before[field] ?? 'none'} → ${after[field] ?? 'none'}`
+}
+
+function policyWord({ policy }: ServicePortPlan): string {
+  return policy === undefined ? 'none' : policyText(policy)
 }
 
 function frontendsText(before: readonly Frontend[], after: readonly Frontend[]): string {
@@ -87,8 +95,9 @@ function addressText({ kind, ip, port }: Frontend): string {
   return ip === undefined ? `${kind} ${port}` : `${kind} ${hostPort(ip, port)}`
 }
 
-function endpointText({ ip, port, state }: PlanEndpoint): string {
-  return `${hostPort(ip, port)}${state === 'terminating' ? ' (terminating)' : ''}`
+function endpointText({ ip, port, state, weight }: PlanEndpoint): string {
+  const share = weight === undefined ? '' : ` ×${weight}`
+  return `${hostPort(ip, port)}${share}${state === 'terminating' ? ' (terminating)' : ''}`
 }
 
 function verdictsText({ verdicts: { pod, host, outside } }: Frontend): string {

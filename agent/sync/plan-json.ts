@@ -21,5 +21,7 @@ export function snapshotJson(snapshot: Snapshot): unknown {
     services: [...snapshot.services.values()],
     slices: [...snapshot.slices.values()].flat(),
     routes: [...snapshot.routes.values()].flat(),
+    policies: [...snapshot.policies.values()].flat(),
+    grants: snapshot.grants,
   }
 }

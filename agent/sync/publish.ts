@@ -1,10 +1,20 @@
-// Plan -> ProxyView, pure. The view has only what is steered: TCP frontends and the pools of their Service ports, so a
-// node on which nothing is steered sends the proxy next to nothing, whatever the number of Services.
+// Plan -> ProxyView, pure. The view has only what is steered: TCP frontends, the pools of their Service ports and those of
+// the backends of their routes, so a node on which nothing is steered sends the proxy next to nothing, whatever the number
+// of Services.
 
+import { DEFAULT_CONNECTION_POLICY } from '../model/connection-policy.ts'
 import { equal } from '../model/equal.ts'
 import type { ServicePortKey } from '../model/ids.ts'
 import { FAMILIES } from '../model/ip.ts'
-import type { FamilyPlan, Frontend, Plan, PlanEndpoint, ServicePortPlan, Verdict } from '../plan/plan.ts'
+import type {
+  FamilyPlan,
+  Frontend,
+  Plan,
+  PlanEndpoint,
+  PlanTlsRoute,
+  ServicePortPlan,
+  Verdict,
+} from '../plan/plan.ts'
 import { frontendKey } from '../proxy/decision/key.ts'
 import {
   VIEW_VERSION,
@@ -15,6 +25,7 @@ import {
   type ViewFrontend,
   type ViewNode,
   type ViewService,
+  type ViewTlsRoute,
 } from '../proxy/decision/view.ts'
 
 /**
@@ -22,12 +33,15 @@ import {
  * the client dialled. The same holds for its NodePort, whose key has no address.
  */
 export function publishView(plan: Plan, { epoch }: { readonly epoch: string }): ProxyView {
+  const families = familiesOf(plan)
+  const backends = backendsOf(families)
   const frontends: Record<string, ViewFrontend> = {}
   const services: Record<ServicePortKey, ViewService> = {}
-  for (const family of familiesOf(plan)) {
+  for (const family of families) {
     for (const port of family.ports.values()) {
-      if (port.steering.kind !== 'steered') continue
-      for (const frontend of port.frontends) {
+      const steered = port.steering.kind === 'steered'
+      if (!steered && !backends.has(port.key)) continue
+      for (const frontend of steered ? port.frontends : []) {
         if (!frontend.steered) continue
         const view = viewFrontend(port, frontend)
         if (view !== undefined) frontends[frontendKey(frontend.ip, frontend.port)] = view
@@ -37,6 +51,8 @@ export function publishView(plan: Plan, { epoch }: { readonly epoch: string }): 
       services[port.key] = known === undefined ? view : bothFamilies(known, view)
     }
   }
+  // A valid backend without an address in a family of this node has no Service port in the plan.
+  for (const key of backends) services[key] ??= { key, cluster: [], local: [] }
   return {
     version: VIEW_VERSION,
     epoch,
@@ -45,6 +61,17 @@ export function publishView(plan: Plan, { epoch }: { readonly epoch: string }): 
     frontends,
     services,
   }
+}
+
+/** Service ports that TLS routes of steered ones lead to; those that are not steered have an entry without a frontend. */
+function backendsOf(families: readonly FamilyPlan[]): ReadonlySet<ServicePortKey> {
+  const keys = new Set<ServicePortKey>()
+  for (const { ports } of families)
+    for (const { steering, tlsRoutes } of ports.values())
+      if (steering.kind === 'steered' && tlsRoutes.length > 0)
+        for (const { backends } of tlsRoutes)
+          for (const { service } of backends) if (service !== null) keys.add(service)
+  return keys
 }
 
 /**
@@ -104,6 +131,10 @@ function viewService(port: ServicePortPlan): ViewService {
     cluster: port.cluster.map(viewEndpoint),
     local: port.local.map(viewEndpoint),
     ...(port.affinitySeconds === undefined ? {} : { affinitySeconds: port.affinitySeconds }),
+    ...(port.policy === undefined || equal(port.policy.connection, DEFAULT_CONNECTION_POLICY)
+      ? {}
+      : { policy: port.policy.connection }),
+    ...(port.tlsRoutes.length === 0 ? {} : { tlsRoutes: port.tlsRoutes.map(viewTlsRoute) }),
   }
   viewsOfPorts.set(port, made)
   return made
@@ -113,8 +144,16 @@ function bothFamilies(a: ViewService, b: ViewService): ViewService {
   return { ...a, cluster: [...a.cluster, ...b.cluster], local: [...a.local, ...b.local] }
 }
 
-function viewEndpoint({ ip, port, local }: PlanEndpoint): ViewEndpoint {
-  return { ip, port, local }
+function viewEndpoint({ ip, port, local, weight }: PlanEndpoint): ViewEndpoint {
+  return weight === undefined ? { ip, port, local } : { ip, port, local, weight }
+}
+
+function viewTlsRoute({ route, hostname, backends }: PlanTlsRoute): ViewTlsRoute {
+  return {
+    route,
+    hostname,
+    backends: backends.map(({ service, pool, weight }) => ({ service, pool, weight })),
+  }
 }
 
 function diffRecord<V>(

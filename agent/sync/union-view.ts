@@ -23,8 +23,18 @@ export function unionView(before: ProxyView | undefined, next: ProxyView): Union
   for (const [key, frontend] of kept) {
     frontends[key] = frontend
     const service = before.services[frontend.service]
-    if (services[frontend.service] === undefined && service !== undefined)
-      services[frontend.service] = service
+    if (service === undefined) continue
+    services[frontend.service] ??= service
+    for (const backend of backendsOf(service)) {
+      const old = before.services[backend]
+      if (old !== undefined) services[backend] ??= old
+    }
   }
   return { view: { ...next, frontends, services }, removes: true, adds }
+}
+
+function backendsOf({ tlsRoutes }: ViewService): ServicePortKey[] {
+  return (tlsRoutes ?? []).flatMap(({ backends }) =>
+    backends.flatMap(({ service }) => (service === null ? [] : [service])),
+  )
 }

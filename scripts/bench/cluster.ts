@@ -32,6 +32,8 @@ export function madeUpCluster(serviceCount: number, endpointsPerService: number)
     },
     serviceCidrs: [],
     routes: new Map(),
+    policies: new Map(),
+    grants: [],
   }
 }
 

@@ -29,8 +29,8 @@ const CASES: readonly Golden[] = [
     code: 0,
     stdout: `
       SERVICE        PORT         ADDRESSES               ENDPOINTS  STEERED
-      default/empty  80/TCP       10.96.0.11:80                   0  no (no route selects this port and nothing asks for the proxy)
-      default/web    http 80/TCP  10.96.0.10:80,*:30080  2 (1 here)  no (no route selects this port and nothing asks for the proxy)
+      default/empty  80/TCP       10.96.0.11:80                   0  no (no route or policy selects this port and nothing asks for the proxy)
+      default/web    http 80/TCP  10.96.0.10:80,*:30080  2 (1 here)  no (no route or policy selects this port and nothing asks for the proxy)
     `,
   },
   {
@@ -40,7 +40,7 @@ const CASES: readonly Golden[] = [
     code: 0,
     stdout: `
       SERVICE      PORT         FAMILY  ADDRESSES               ENDPOINTS  LOCAL ENDPOINTS  INTERNAL POLICY  EXTERNAL POLICY  AFFINITY  STEERED
-      default/web  http 80/TCP  IPv4    10.96.0.10:80,*:30080  2 (1 here)                1  Cluster          Cluster          -         no (no route selects this port and nothing asks for the proxy)
+      default/web  http 80/TCP  IPv4    10.96.0.10:80,*:30080  2 (1 here)                1  Cluster          Cluster          -         no (no route or policy selects this port and nothing asks for the proxy)
     `,
   },
   {
@@ -110,7 +110,7 @@ const CASES: readonly Golden[] = [
                       ClusterIP  10.96.0.11:80   reject
                       endpoint   none
                       affinity   client address, 60 s
-                      steered    no (no route selects this port and nothing asks for the proxy)
+                      steered    no (no route or policy selects this port and nothing asks for the proxy)
                     default/web:http/TCP
                       ClusterIP  10.96.0.10:80   Pods forward to cluster · this node forward to cluster, masqueraded · others forward to cluster, masqueraded · steered
                       NodePort   *:30080   forward to cluster, masqueraded · steered

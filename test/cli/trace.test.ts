@@ -40,7 +40,7 @@ const CASES: readonly Golden[] = [
       client     a Pod: 10.244.1.9 is in 10.244.0.0/16
       policy     forward: internalTrafficPolicy Cluster, any endpoint; keep the source
       endpoints  random over 2
-      steering   not steered: no route selects this port and nothing asks for the proxy
+      steering   not steered: no route or policy selects this port and nothing asks for the proxy
       plan       forward · random over 2 · keep source
       kernel     iptables nat: PREROUTING → KUBE-SERVICES rule 2/3 → KUBE-SVC-CDGGSHYLG3RE2FKL
                    50.0%  KUBE-SEP-AFGSLHOD2HFNCBX4 → 10.244.1.5:8080   ready · this node
@@ -59,7 +59,7 @@ const CASES: readonly Golden[] = [
       client     outside: 203.0.113.7 is neither a Pod's by the local detector nor this node's
       policy     forward: externalTrafficPolicy Cluster, any endpoint; masquerade
       endpoints  random over 2
-      steering   not steered: no route selects this port and nothing asks for the proxy
+      steering   not steered: no route or policy selects this port and nothing asks for the proxy
       plan       forward · random over 2 · masquerade
       kernel     iptables nat: PREROUTING → KUBE-SERVICES rule 3/3 → KUBE-NODEPORTS rule 1/1 → KUBE-EXT-CDGGSHYLG3RE2FKL rule 2/2 → KUBE-SVC-CDGGSHYLG3RE2FKL
                    50.0%  KUBE-SEP-AFGSLHOD2HFNCBX4 → 10.244.1.5:8080 · masqueraded   ready · this node
@@ -159,7 +159,7 @@ const CASES: readonly Golden[] = [
       client     a Pod: 10.244.1.9 is in 10.244.0.0/16
       policy     forward: internalTrafficPolicy Cluster, any endpoint; keep the source
       endpoints  random over 2
-      steering   not steered: no route selects this port and nothing asks for the proxy
+      steering   not steered: no route or policy selects this port and nothing asks for the proxy
       plan       forward · random over 2 · keep source
       kernel     iptables nat: PREROUTING → KUBE-SERVICES rule 2/3 → KUBE-SVC-CDGGSHYLG3RE2FKL
                    100.0%  KUBE-SEP-3OLK2YUW6LHBC4UX → 10.244.2.9:8080   not an endpoint of the plan

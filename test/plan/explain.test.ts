@@ -150,7 +150,7 @@ test('the steps read as an operator needs them', (t) => {
       "client: outside: 203.0.113.200 is neither a Pod's by the local detector nor this node's",
       'verdict: forward: externalTrafficPolicy Local, the endpoints of this node; keep the source',
       'endpoints: the only one',
-      'steering: not steered: no route selects this port and nothing asks for the proxy',
+      'steering: not steered: no route or policy selects this port and nothing asks for the proxy',
     ],
   )
   t.like(match, { service: 'default/web/TCP', client: 'outside' })

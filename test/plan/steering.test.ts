@@ -40,7 +40,7 @@ const ALWAYS: ServiceText = { ...EVERYWHERE, steer: 'always' }
 const ALL_FOUR = 'ClusterIP ExternalIP LoadBalancerIP NodePort'
 
 const ROWS: readonly Row[] = [
-  { it: 'nobody asks', want: /no route selects this port/ },
+  { it: 'nobody asks', want: /no route or policy selects this port/ },
   { it: 'the Service asks', service: ALWAYS, want: `annotation: ${ALL_FOUR}` },
   { it: 'the option asks for all', options: { steer: 'always' }, want: 'option: ClusterIP' },
   {
@@ -56,7 +56,11 @@ const ROWS: readonly Row[] = [
   },
   { it: 'a route selects the Service', routes: [ROUTE], want: 'route: ClusterIP' },
   { it: 'a route selects the port', routes: [{ ...ROUTE, port: 80 }], want: 'route: ClusterIP' },
-  { it: 'a route selects another port', routes: [{ ...ROUTE, port: 81 }], want: /no route selects/ },
+  {
+    it: 'a route selects another port',
+    routes: [{ ...ROUTE, port: 81 }],
+    want: /no route or policy selects/,
+  },
   {
     it: 'the annotation is named before route and option',
     service: { steer: 'always' },

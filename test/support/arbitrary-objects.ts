@@ -2,10 +2,8 @@
 
 import * as fc from 'fast-check'
 import type { Endpoint, EndpointPort, EndpointSlice } from '#agent/model/endpoint.ts'
-import type { ServiceId } from '#agent/model/ids.ts'
 import type { Family } from '#agent/model/ip.ts'
 import type { Node } from '#agent/model/node.ts'
-import type { RouteAttachment } from '#agent/model/route.ts'
 import type { Affinity, Service, ServicePort } from '#agent/model/service.ts'
 import { cidr, idOf, ip } from './build.ts'
 
@@ -33,8 +31,8 @@ const SOURCE_RANGES = [
   'fd00:168::/64',
   '::/0',
 ].map(cidr)
-const NAMES = ['web', 'api', 'db', 'web-2'] as const
-const NAMESPACES = ['default', 'prod'] as const
+export const NAMES = ['web', 'api', 'db', 'web-2'] as const
+export const NAMESPACES = ['default', 'prod'] as const
 const PROTOCOLS = ['TCP', 'TCP', 'TCP', 'TCP', 'UDP', 'SCTP'] as const
 
 export function oneOf<T>(...values: readonly T[]): fc.Arbitrary<T> {
@@ -163,22 +161,6 @@ export const arbitraryNode: fc.Arbitrary<Node | undefined> = fc
         }
       : undefined,
   )
-
-/** Some of these select a port that no Service has. */
-export function arbitraryRoutes(services: readonly ServiceId[]): fc.Arbitrary<RouteAttachment[]> {
-  const route = fc.record({
-    kind: oneOf('HTTPRoute' as const, 'GRPCRoute' as const, 'TCPRoute' as const),
-    service: fc.constantFrom(...services),
-    port: oneOf(0, 80, 443, 9999),
-  })
-  return fc.array(route, { maxLength: 2 }).map((routes) =>
-    routes.map(({ port, ...rest }, i) => ({
-      ...rest,
-      id: `default/route-${i}`,
-      ...(port === 0 ? {} : { port }),
-    })),
-  )
-}
 
 /** Every name that a Service may have. */
 export const ALL_SERVICES = NAMESPACES.flatMap((namespace) =>

@@ -12,11 +12,11 @@ import type { Family } from '#agent/model/ip.ts'
 import type { PlanOptions } from '#agent/plan/plan.ts'
 import type { NodeWorld, Packet } from '#agent/plan/packet.ts'
 import type { Snapshot } from '#agent/plan/snapshot.ts'
+import { arbitraryGrants, arbitraryPolicies, arbitraryRoutes } from './arbitrary-attached.ts'
 import {
   aim,
   ALL_SERVICES,
   arbitraryNode,
-  arbitraryRoutes,
   arbitraryService,
   arbitrarySliceOf,
   mostly,
@@ -73,9 +73,11 @@ export function arbitrarySnapshot(): fc.Arbitrary<Snapshot> {
         [cidr('10.96.0.0/24')],
       ),
       routes: arbitraryRoutes(ALL_SERVICES),
+      policies: arbitraryPolicies(ALL_SERVICES),
+      grants: arbitraryGrants,
       generation: fc.integer({ min: 1, max: 1000 }),
     })
-    .map(({ services, slices, aimed, node, serviceCidrs, routes, generation }) => ({
+    .map(({ services, slices, aimed, node, serviceCidrs, routes, policies, grants, generation }) => ({
       generation,
       services: new Map(services.map((service) => [service.id, service])),
       slices: Map.groupBy(
@@ -88,6 +90,8 @@ export function arbitrarySnapshot(): fc.Arbitrary<Snapshot> {
       node,
       serviceCidrs,
       routes: Map.groupBy(routes, ({ service }) => service),
+      policies: Map.groupBy(policies, ({ service }) => service),
+      grants,
     }))
 }
 
@@ -162,6 +166,8 @@ export function mixSnapshots(from: Snapshot, other: Snapshot, mask: number): Sna
     services: mixMaps(from.services, other.services, bit, 0),
     slices: mixMaps(from.slices, other.slices, bit, 3),
     routes: mixMaps(from.routes, other.routes, bit, 5),
+    policies: mixMaps(from.policies, other.policies, bit, 7),
+    grants: bit(25) && bit(24) ? other.grants : from.grants,
     node: bit(28) && bit(27) ? other.node : from.node,
     serviceCidrs: bit(29) && bit(26) ? other.serviceCidrs : from.serviceCidrs,
   }
@@ -190,6 +196,8 @@ export function reorder(snapshot: Snapshot): Snapshot {
     ...snapshot,
     services: turn(snapshot.services),
     routes: new Map([...turn(snapshot.routes)].map(([id, routes]) => [id, routes.toReversed()])),
+    policies: new Map([...turn(snapshot.policies)].map(([id, policies]) => [id, policies.toReversed()])),
+    grants: snapshot.grants.toReversed(),
     serviceCidrs: snapshot.serviceCidrs.toReversed(),
     slices: new Map(
       [...turn(snapshot.slices)].map(([id, slices]) => [

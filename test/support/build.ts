@@ -9,7 +9,8 @@ import type { Endpoint, EndpointPort, EndpointSlice } from '#agent/model/endpoin
 import { serviceId, type ServiceId } from '#agent/model/ids.ts'
 import { familyOf, parseIp, type Ip } from '#agent/model/ip.ts'
 import type { Node } from '#agent/model/node.ts'
-import type { RouteAttachment } from '#agent/model/route.ts'
+import type { PolicyAttachment } from '#agent/model/policy.ts'
+import type { ReferenceGrant, RouteAttachment } from '#agent/model/route.ts'
 import type { Service, ServicePort } from '#agent/model/service.ts'
 
 export function ip(text: string): Ip {
@@ -138,6 +139,8 @@ export interface SnapshotParts {
   readonly node?: Node | null
   readonly serviceCidrs?: readonly string[]
   readonly routes?: readonly RouteAttachment[]
+  readonly policies?: readonly PolicyAttachment[]
+  readonly grants?: readonly ReferenceGrant[]
 }
 
 export function aSnapshot(parts: SnapshotParts = {}): Snapshot {
@@ -149,6 +152,8 @@ export function aSnapshot(parts: SnapshotParts = {}): Snapshot {
     node: parts.node === null ? undefined : (parts.node ?? aNode()),
     serviceCidrs: (parts.serviceCidrs ?? ['10.96.0.0/16', 'fd00:96::/112']).map(cidr),
     routes: Map.groupBy(parts.routes ?? [], ({ service }) => service),
+    policies: Map.groupBy(parts.policies ?? [], ({ service }) => service),
+    grants: parts.grants ?? [],
   }
 }
 

@@ -1,10 +1,13 @@
 // What the proxy is told: steered TCP frontends with their pools, and nothing else.
 
 import test from 'ava'
+import { DEFAULT_CONNECTION_POLICY } from '#agent/model/connection-policy.ts'
+import type { ServicePortKey } from '#agent/model/ids.ts'
+import type { PolicyAttachment } from '#agent/model/policy.ts'
 import type { PlanOptions } from '#agent/plan/plan.ts'
 import { diffView, publishView } from '#agent/sync/publish.ts'
 import type { ProxyView } from '#agent/proxy/decision/view.ts'
-import { aService, aSlice, planOf, someOptions, type SnapshotParts } from '../support/build.ts'
+import { aService, aSlice, idOf, planOf, someOptions, type SnapshotParts } from '../support/build.ts'
 
 const HERE = '10.244.1.5'
 const THERE = { ip: '10.244.2.5', nodeName: 'n2' }
@@ -124,6 +127,97 @@ test('no delta leads to another epoch or back', (t) => {
 test('the node’s facts are in the delta if they changed', (t) => {
   const delta = diffView(view(STEERED), view({ ...STEERED, generation: 2, node: null }))
   t.deepEqual(delta?.node, { name: 'n1', podCidrs: [...someRanges()], addresses: [] })
+})
+
+const POLICY: PolicyAttachment = {
+  id: 'default/p',
+  service: idOf('web'),
+  connection: { ...DEFAULT_CONNECTION_POLICY, limits: { fair: true, maxConnections: 10 } },
+  weights: [{ kind: 'node', node: 'n2', weight: 3 }],
+}
+const WEB = 'default/web/TCP' as ServicePortKey
+const API = 'default/api/TCP' as ServicePortKey
+const ROUTED: SnapshotParts = {
+  services: [
+    aService(),
+    aService({ name: 'api', clusterIps: ['10.96.0.11'], internalTrafficPolicy: 'Local', steer: 'never' }),
+  ],
+  slices: [aSlice({ endpoints: [HERE] }), aSlice({ service: 'api', endpoints: [HERE, THERE] })],
+  routes: [
+    {
+      kind: 'TLSRoute',
+      id: 'default/r',
+      service: idOf('web'),
+      tls: {
+        hostnames: ['a.example'],
+        backends: [
+          { target: { service: idOf('api'), port: 80 }, weight: 2 },
+          { target: { service: idOf('gone'), port: 80 }, weight: 1 },
+        ],
+      },
+    },
+  ],
+}
+
+test('a policy and its weights come with the Service port', (t) => {
+  const service = view({ services: [aService()], slices: STEERED.slices ?? [], policies: [POLICY] }).services[
+    WEB
+  ]
+  t.is(service?.policy, POLICY.connection)
+  t.deepEqual(
+    service?.cluster.map(({ weight }) => weight),
+    [undefined, 3],
+  )
+})
+
+test('a policy that says nothing but the defaults is left out', (t) => {
+  const connection = structuredClone(DEFAULT_CONNECTION_POLICY)
+  const made = view({
+    services: [aService()],
+    slices: STEERED.slices ?? [],
+    policies: [{ ...POLICY, connection, weights: [] }],
+  })
+  t.deepEqual(Object.keys(made.services), [WEB])
+  t.false('policy' in (made.services[WEB] ?? {}))
+})
+
+test('a backend of a route is a Service port of the view without a frontend; a bad reference keeps its weight', (t) => {
+  const { frontends, services } = view(ROUTED)
+  t.deepEqual(Object.keys(frontends), ['10.96.0.10|80'])
+  t.deepEqual(services[WEB]?.tlsRoutes, [
+    {
+      route: 'default/r',
+      hostname: 'a.example',
+      backends: [
+        { service: API, pool: 'local', weight: 2 },
+        { service: null, pool: 'cluster', weight: 1 },
+      ],
+    },
+  ])
+  t.deepEqual(
+    services[API]?.cluster.map(({ ip }) => String(ip)),
+    [HERE, THERE.ip],
+  )
+  t.false('tlsRoutes' in (services[API] ?? {}))
+})
+
+test('a delta follows the endpoints of a backend, and takes its entry away with the route', (t) => {
+  const from = view(ROUTED)
+  const fewer = view({
+    ...ROUTED,
+    generation: 2,
+    slices: [aSlice({ endpoints: [HERE] }), aSlice({ service: 'api', endpoints: [HERE] })],
+  })
+  t.deepEqual(diffView(from, fewer)?.services, { [API]: fewer.services[API] ?? null })
+  const without = view({ ...ROUTED, generation: 3, routes: [], policies: [POLICY] })
+  t.deepEqual(diffView(from, without)?.services, { [WEB]: without.services[WEB] ?? null, [API]: null })
+})
+
+test('a backend that has no address on this node is an entry without endpoints', (t) => {
+  const [web] = ROUTED.services ?? []
+  const api = aService({ name: 'api', clusterIps: ['fd00:96::11'] })
+  const made = view({ ...ROUTED, services: [web ?? api, api] }, { families: ['IPv4'] })
+  t.deepEqual(made.services[API], { key: API, cluster: [], local: [] })
 })
 
 function someRanges(): readonly string[] {

@@ -110,12 +110,25 @@ export class Fields {
 
   /** Warns of every field that is not in the table. */
   only(known: ReadonlySet<string>): void {
-    for (const name of this.names()) {
-      if (known.has(name)) continue
-      const meant = nearest(name, known)
-      const hint = meant === undefined ? '' : `; did you mean ${meant}?`
+    for (const { name, hint } of this.#others(known))
       this.report.warn(this.at(name), `unknown field, it is ignored${hint}`, 'FIELD_UNKNOWN')
-    }
+  }
+
+  /**
+   * The same as errors, for kinds of ours: half a policy in force is worse than the last good one, and the API server
+   * refuses such an object too.
+   */
+  refuseOthers(known: ReadonlySet<string>): void {
+    for (const { name, hint } of this.#others(known)) this.report.error(this.at(name), `unknown field${hint}`)
+  }
+
+  #others(known: ReadonlySet<string>): { readonly name: string; readonly hint: string }[] {
+    return this.names()
+      .filter((name) => !known.has(name))
+      .map((name) => {
+        const meant = nearest(name, known)
+        return { name, hint: meant === undefined ? '' : `; did you mean ${meant}?` }
+      })
   }
 
   #list(key: string): readonly unknown[] {

@@ -1,14 +1,17 @@
 // The table of kinds that are read: by group and kind, the versions that are understood and what decodes them.
 
+import type { RouteKind } from '../../model/route.ts'
 import { decodeEndpointSlice } from './endpoint-slice.ts'
 import { decodeEndpoints } from './endpoints.ts'
 import { decodeNode } from './node.ts'
 import { decodeObject, type Naming } from './object.ts'
 import type { Place } from './place.ts'
+import { decodeReferenceGrant } from './reference-grant.ts'
 import type { Decoding } from './report.ts'
-import { decodeRoute, type RouteKind } from './route.ts'
+import { decodeRoute } from './route.ts'
 import { decodeServiceCidr } from './service-cidr.ts'
 import { decodeService } from './service.ts'
+import { decodeTrafficPolicy } from './traffic-policy.ts'
 
 export interface KindReader extends Naming {
   readonly versions: readonly string[]
@@ -37,7 +40,11 @@ const READERS: ReadonlyMap<string, KindReader> = new Map<string, KindReader>([
   ['gateway.networking.k8s.io/TLSRoute', routeReader('TLSRoute')],
   [
     'gateway.networking.k8s.io/ReferenceGrant',
-    nameOnly('ReferenceGrant', GATEWAY_VERSIONS, { scope: 'namespaced', naming: 'subdomain' }),
+    { versions: GATEWAY_VERSIONS, scope: 'namespaced', naming: 'subdomain', read: decodeReferenceGrant },
+  ],
+  [
+    'shunt.dev/TrafficPolicy',
+    { versions: ['v1alpha1'], scope: 'namespaced', naming: 'subdomain', read: decodeTrafficPolicy },
   ],
 ])
 

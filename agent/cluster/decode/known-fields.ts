@@ -72,7 +72,7 @@ export const TAINT: ReadonlySet<string> = new Set(['effect', 'key', 'timeAdded',
 
 export const SERVICE_CIDR_SPEC: ReadonlySet<string> = new Set(['cidrs'])
 
-/** Of the four route kinds together; `rules` are the proxy's business. */
+/** Of the four route kinds together. */
 export const ROUTE_SPEC: ReadonlySet<string> = new Set([
   'hostnames',
   'parentRefs',
@@ -88,6 +88,22 @@ export const PARENT_REF: ReadonlySet<string> = new Set([
   'port',
   'sectionName',
 ])
+
+/** Of a TLSRoute. */
+export const TLS_RULE: ReadonlySet<string> = new Set(['backendRefs', 'name'])
+
+export const BACKEND_REF: ReadonlySet<string> = new Set([
+  'group',
+  'kind',
+  'name',
+  'namespace',
+  'port',
+  'weight',
+])
+
+export const REFERENCE_GRANT_SPEC: ReadonlySet<string> = new Set(['from', 'to'])
+export const GRANT_FROM: ReadonlySet<string> = new Set(['group', 'kind', 'namespace'])
+export const GRANT_TO: ReadonlySet<string> = new Set(['group', 'kind', 'name'])
 
 /** Annotations of ours on a Service. */
 export const STEER_ANNOTATION = 'shunt.dev/steer'

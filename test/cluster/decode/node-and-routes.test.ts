@@ -114,9 +114,14 @@ const KINDS: readonly Kinds[] = [
     gives: ['OBJECT_UNKNOWN warning kind'],
   },
   {
-    title: 'a kind of ours is not read yet',
-    value: named('shunt.dev/v1alpha1', 'TrafficPolicy'),
-    gives: ['OBJECT_UNKNOWN warning kind'],
+    title: 'a kind of ours is read',
+    value: named('shunt.dev/v1alpha1', 'TrafficPolicy', { spec: { targetRefs: [{ name: 'web' }] } }),
+    gives: ['TrafficPolicy default/x'],
+  },
+  {
+    title: 'a kind of ours in another group is not',
+    value: named('example.org/v1alpha1', 'TrafficPolicy'),
+    gives: ['OBJECT_UNKNOWN warning apiVersion'],
   },
   {
     title: 'another group’s Service is not ours',
