@@ -3,6 +3,7 @@
 
 import type { Socket } from 'node:net'
 import type { Clock, Random } from '../model/clock.ts'
+import { DEFAULT_CONNECTION_POLICY } from '../model/connection-policy.ts'
 import type { Ip } from '../model/ip.ts'
 import type { Log } from '../model/log.ts'
 import type { Metrics } from '../model/metrics.ts'
@@ -12,12 +13,14 @@ import type { LocalAddresses } from './decision/client-kind.ts'
 import {
   decide,
   type ConnectDecision,
-  type ConnectTimeouts,
+  type Decision,
   type Flow,
   type RefuseDecision,
 } from './decision/decide.ts'
+import { Traffic } from './decision/traffic.ts'
 import type { ProxyView, ViewEndpoint } from './decision/view.ts'
 import { LogGate } from './log-gate.ts'
+import type { ConnectTimeouts } from './options.ts'
 import { resetSocket } from './reset.ts'
 import type { EndReason } from './session-state.ts'
 import { endText, Session, type SessionParts } from './session.ts'
@@ -44,6 +47,7 @@ export type Destination =
 
 export class Intake {
   readonly affinity: AffinityTable
+  readonly #traffic = new Traffic()
   readonly #parts: IntakeParts
   readonly #gate: LogGate
   readonly #refused = new Map<string, number>()
@@ -108,7 +112,7 @@ export class Intake {
   #begin(socket: Socket, flow: Flow): void {
     const parts = this.#parts
     const view = parts.view()
-    const decision = decide(
+    const made = decide(
       flow,
       view,
       {
@@ -119,10 +123,11 @@ export class Intake {
         openConnections: parts.sessions.size,
         maxConnections: parts.maxConnections,
         draining: this.#closed,
-        timeouts: parts.timeouts,
+        traffic: this.#traffic,
       },
       parts.random,
     )
+    const decision = withTimeouts(made, parts.timeouts)
     const session = new Session(parts.sessions.newId(), flow, socket, this.#sessionParts)
     parts.sessions.add(session)
     parts.metrics.set('shunt_proxy_connections_active', parts.sessions.size)
@@ -182,6 +187,13 @@ export class Intake {
     this.#refused.set(reason, (this.#refused.get(reason) ?? 0) + 1)
     this.#parts.metrics.add('shunt_proxy_refused_total', { reason })
   }
+}
+
+/** Those of the process, where no policy says otherwise. */
+function withTimeouts(made: Decision, { connectTimeoutMs, deadlineMs }: ConnectTimeouts): Decision {
+  if (made.kind !== 'connect' || made.policy !== DEFAULT_CONNECTION_POLICY) return made
+  const connect = { ...made.policy.connect, attemptTimeoutMs: connectTimeoutMs, deadlineMs }
+  return { ...made, policy: { ...made.policy, connect } }
 }
 
 function refusalFields(flow: Flow, decision: RefuseDecision): object {

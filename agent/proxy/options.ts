@@ -2,7 +2,6 @@
 
 import type { Ip } from '../model/ip.ts'
 import type { Port } from '../model/port.ts'
-import type { ConnectTimeouts } from './decision/decide.ts'
 import type { PumpLimits } from './pump/pump.ts'
 
 export interface ProxyOptions {
@@ -27,6 +26,17 @@ export interface ProxyOptions {
   /** How long a stopping proxy waits for its connections to end before it resets them; default 30 s. */
   readonly drainMs?: number
 }
+
+export interface ConnectTimeouts {
+  readonly connectTimeoutMs: number
+  readonly deadlineMs: number
+}
+
+/**
+ * An attempt outlives the first repetition of a lost SYN, which Linux sends after 1 s; the deadline is what impatient
+ * clients wait for a connection.
+ */
+export const DEFAULT_CONNECT_TIMEOUTS: ConnectTimeouts = { connectTimeoutMs: 2_000, deadlineMs: 10_000 }
 
 /** Of one run folder; the configuration's Paths fit. */
 export interface ProxyPaths {

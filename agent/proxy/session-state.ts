@@ -127,8 +127,10 @@ function whenAccepted(state: SessionState, event: SessionEvent): Step {
       return end({ kind: 'refused', because: decision.because }, { kind: 'resetClient' })
     case 'selftest':
       return end({ kind: 'selftest' }, { kind: 'answerSelfTest' })
+    case 'peek':
+      return end({ kind: 'refused', because: 'no-route' }, { kind: 'resetClient' })
     case 'connect':
-      return attempt(decision, 1, event.atMs, event.atMs + decision.deadlineMs, [])
+      return attempt(decision, 1, event.atMs, event.atMs + decision.policy.connect.deadlineMs, [])
   }
 }
 
@@ -202,7 +204,7 @@ function attempt(
         kind: 'connect',
         attempt: number,
         endpoint,
-        timeoutMs: last ? leftMs : Math.min(decision.connectTimeoutMs, leftMs),
+        timeoutMs: last ? leftMs : Math.min(decision.policy.connect.attemptTimeoutMs, leftMs),
       },
     ],
   }

@@ -7,6 +7,7 @@ import { hostPort } from '../model/ip.ts'
 import type { AttemptRecord, ConnectionRecord } from './admin-shapes.ts'
 import type { ConnectDecision, Decision, Flow } from './decision/decide.ts'
 import type { ProxyView, ViewEndpoint } from './decision/view.ts'
+import { whyOf } from './decision/why.ts'
 import type { Pump, PumpLimits, Relay } from './pump/pump.ts'
 import { resetSocket } from './reset.ts'
 import { ACCEPTED, step, type EndReason, type SessionEvent, type SessionState } from './session-state.ts'
@@ -91,7 +92,7 @@ export class Session implements LiveSession {
       decidedBy:
         view === undefined || decision === undefined
           ? null
-          : { epoch: view.epoch, generation: view.generation, why: why(decision) },
+          : { epoch: view.epoch, generation: view.generation, why: whyOf(decision) },
       attempts: this.#attempts.map((each) => this.#attemptRecord(each)),
       state: this.#state.kind,
       ended: this.#state.kind === 'ended' ? endText(this.#state.reason) : null,
@@ -203,10 +204,6 @@ interface MutableAttempt {
   readonly startMs: number
   endMs: number | undefined
   result: string
-}
-
-function why(decision: Decision): readonly string[] {
-  return decision.kind === 'selftest' ? ['self-test'] : decision.why
 }
 
 /** The reason as one short text. */

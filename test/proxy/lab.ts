@@ -49,7 +49,7 @@ export async function startLab(t: ExecutionContext, options: LabOptions): Promis
   })
   const intake = new Intake({
     clock: systemClock,
-    random: () => 0.999,
+    random: () => 0,
     log,
     metrics,
     sessions,

@@ -8,23 +8,13 @@ import {
   type SessionEvent,
   type SessionState,
 } from '#agent/proxy/session-state.ts'
-import { endpoint, WEB } from './views.ts'
+import { candidate, connectDecision } from './views.ts'
 
-const A = endpoint('10.0.0.1:80')
-const B = endpoint('10.0.0.2:80')
+const A = candidate('10.0.0.1:80')
+const B = candidate('10.0.0.2:80')
 
 function connect(...candidates: ConnectDecision['candidates']): ConnectDecision {
-  return {
-    kind: 'connect',
-    service: WEB,
-    frontend: '10.96.0.10|80',
-    clientKind: 'pod',
-    candidates,
-    connectTimeoutMs: 1_000,
-    deadlineMs: 3_000,
-    affinitySeconds: undefined,
-    why: [],
-  }
+  return connectDecision(candidates, { attemptTimeoutMs: 1_000, deadlineMs: 3_000 })
 }
 
 const decided = (decision: Decision, atMs = 0): SessionEvent => ({ kind: 'decided', decision, atMs })

@@ -3,7 +3,11 @@
 import type { ServicePortKey } from '#agent/model/ids.ts'
 import { parseIp, type Ip } from '#agent/model/ip.ts'
 import type { Cidr } from '#agent/model/cidr.ts'
-import type { DecideState, Flow } from '#agent/proxy/decision/decide.ts'
+import { DEFAULT_CONNECTION_POLICY, type ConnectPolicy } from '#agent/model/connection-policy.ts'
+import type { ConnectDecision, DecideState, Flow } from '#agent/proxy/decision/decide.ts'
+import { endpointKey } from '#agent/proxy/decision/endpoint-key.ts'
+import type { Candidate } from '#agent/proxy/decision/pool.ts'
+import { Traffic } from '#agent/proxy/decision/traffic.ts'
 import { AffinityTable } from '#agent/proxy/decision/affinity.ts'
 import type {
   PoolName,
@@ -25,6 +29,36 @@ export function ip(text: string): Ip {
 export function endpoint(text: string, local = false): ViewEndpoint {
   const at = text.lastIndexOf(':')
   return { ip: ip(text.slice(0, at)), port: Number(text.slice(at + 1)), local }
+}
+
+export function candidate(text: string): Candidate {
+  const made = endpoint(text)
+  return { ...made, key: endpointKey(made) }
+}
+
+export function connectDecision(
+  candidates: ConnectDecision['candidates'],
+  connect: Partial<ConnectPolicy> = {},
+): ConnectDecision {
+  return {
+    kind: 'connect',
+    service: WEB,
+    frontend: '10.96.0.10|80',
+    frontendKind: 'ClusterIP',
+    clientKind: 'pod',
+    client: { ip: ip('10.244.1.7'), port: 5000 },
+    candidates,
+    roundComplete: true,
+    policy: { ...DEFAULT_CONNECTION_POLICY, connect: { ...DEFAULT_CONNECTION_POLICY.connect, ...connect } },
+    affinitySeconds: undefined,
+    sticky: 'none',
+    tlsRoute: undefined,
+    skipBytes: 0,
+    pool: 'cluster',
+    poolSize: candidates.length,
+    ejected: 0,
+    panic: false,
+  }
 }
 
 export function frontend(
@@ -67,12 +101,12 @@ export function decideState(options: Partial<DecideState> = {}): DecideState {
   return {
     nowMs: 0,
     affinity: new AffinityTable(),
+    traffic: new Traffic(),
     local: { has: (each) => each === '172.18.0.1' },
     listenerPort: 15001,
     openConnections: 0,
     maxConnections: 100,
     draining: false,
-    timeouts: { connectTimeoutMs: 1_000, deadlineMs: 5_000 },
     ...options,
   }
 }

@@ -1,93 +1,71 @@
-// What happens to one new connection: synchronous, pure, total. Everything that it looks at is an argument, so that the
-// same function answers for the proxy, for tests and for an operator who asks why.
+// What happens to one new connection: synchronous and total. Everything that it looks at is an argument, so that the same
+// function answers for the proxy, for tests and for an operator who asks why. It may have to be asked again: with what
+// the first bytes said, and after all candidates failed.
 
 import type { Random } from '../../model/clock.ts'
+import { cidrContains } from '../../model/cidr.ts'
+import { DEFAULT_CONNECTION_POLICY } from '../../model/connection-policy.ts'
 import type { ServicePortKey } from '../../model/ids.ts'
-import { familyOf, hostPort, type Ip } from '../../model/ip.ts'
+import { familyOf, hostPort } from '../../model/ip.ts'
 import type { Port } from '../../model/port.ts'
 import { SELFTEST_IPV4, SELFTEST_IPV6, SELFTEST_PORT } from '../../model/steering-names.ts'
 import type { AffinityTable } from './affinity.ts'
+import { choose } from './choose.ts'
 import { clientKind, isNodeAddress, type ClientKind, type LocalAddresses } from './client-kind.ts'
+import {
+  refuse,
+  type Decision,
+  type Flow,
+  type Peeked,
+  type RefuseDecision,
+  type TrueClient,
+} from './decision.ts'
+import { endpointKey } from './endpoint-key.ts'
 import { frontendKey } from './key.ts'
-import { wouldLoop } from './loop.ts'
-import { RANDOM_PICKER, type Picker } from './picker.ts'
-import type { ProxyView, ViewEndpoint, ViewFrontend } from './view.ts'
+import { NOT_TRIED, type RetryProgress } from './retry.ts'
+import { drawBackend, findTlsRoute } from './tls-route.ts'
+import type { Traffic } from './traffic.ts'
+import type { PoolName, ProxyView, ViewFrontend, ViewService } from './view.ts'
 
-/** A connection that was accepted; `destination` is what the client dialled. */
-export interface Flow {
-  readonly client: { readonly ip: Ip; readonly port: Port }
-  readonly destination: { readonly ip: Ip; readonly port: Port }
-}
-
-export type Decision = ConnectDecision | { readonly kind: 'selftest' } | RefuseDecision
-
-export interface ConnectDecision {
-  readonly kind: 'connect'
-  readonly service: ServicePortKey
-  /** Key of ProxyView.frontends. */
-  readonly frontend: string
-  readonly clientKind: ClientKind
-  /** At least one, each once, in the order in which to try them. */
-  readonly candidates: readonly ViewEndpoint[]
-  /** For each attempt but the last possible one, which gets all the time that is left. */
-  readonly connectTimeoutMs: number
-  /** For all attempts together. */
-  readonly deadlineMs: number
-  /** What to remember once an endpoint took the connection; undefined: the Service has no affinity. */
-  readonly affinitySeconds: number | undefined
-  /** Steps of the decision as short texts, for the decision record. */
-  readonly why: readonly string[]
-}
-
-export interface RefuseDecision {
-  readonly kind: 'refuse'
-  readonly because: Refusal
-  readonly how: 'reset'
-  readonly why: readonly string[]
-}
-
-export type Refusal =
-  /** Nobody dials this address through the proxy: a spoofed mark, or a view that is older than the rules. */
-  | 'no-frontend'
-  /** The pool for this kind of client is empty. */
-  | 'no-endpoints'
-  /** Every endpoint of the pool leads back to this proxy. */
-  | 'loop'
-  /** Dialled the proxy's own port. */
-  | 'direct'
-  /** As many connections are open as the proxy may have. */
-  | 'overload'
-  /** The proxy stops, and its time for late arrivals is over. */
-  | 'draining'
+export type { ConnectDecision, Decision, Flow, Peeked, Refusal, RefuseDecision } from './decision.ts'
 
 /** The part of the proxy's state that decisions read. */
 export interface DecideState {
   /** Monotonic. */
   readonly nowMs: number
   readonly affinity: Pick<AffinityTable, 'find'>
+  /** Decisions leave there what they derive from the view, and where a rotation is; nothing else. */
+  readonly traffic: Traffic
   readonly local: LocalAddresses
   readonly listenerPort: Port
   readonly openConnections: number
   readonly maxConnections: number
   readonly draining: boolean
-  readonly timeouts: ConnectTimeouts
-  /** Default: random. */
-  readonly picker?: Picker
+  /** Default: MAX_CANDIDATES. */
+  readonly maxCandidates?: number
 }
 
-export interface ConnectTimeouts {
-  readonly connectTimeoutMs: number
-  readonly deadlineMs: number
+/** What a decision on the same connection before led to. */
+export interface Earlier {
+  /** What the first bytes said; undefined: nobody looked. */
+  readonly peeked?: Peeked | undefined
+  /** After candidates failed. */
+  readonly progress?: RetryProgress | undefined
+  /** The Service port of the earlier decision, which a weighted route keeps to. */
+  readonly service?: ServicePortKey | undefined
 }
 
-/**
- * An attempt outlives the first repetition of a lost SYN, which Linux sends after 1 s; the deadline is what impatient
- * clients wait for a connection.
- */
-export const DEFAULT_CONNECT_TIMEOUTS: ConnectTimeouts = { connectTimeoutMs: 2_000, deadlineMs: 10_000 }
+/** An engine takes no more at once. */
+export const MAX_CANDIDATES = 6
 
 /** `view` undefined: the proxy has none yet. */
-export function decide(flow: Flow, view: ProxyView | undefined, state: DecideState, draw: Random): Decision {
+export function decide(
+  flow: Flow,
+  view: ProxyView | undefined,
+  state: DecideState,
+  draw: Random,
+  earlier: Earlier = {},
+): Decision {
   const { client, destination } = flow
   if (view === undefined) return refuse('no-frontend', 'no view was loaded yet')
   if (destination.port === state.listenerPort && isNodeAddress(destination.ip, view.node, state.local))
@@ -105,38 +83,138 @@ export function decide(flow: Flow, view: ProxyView | undefined, state: DecideSta
   const found = findFrontend(destination, view, state.local)
   if (found === undefined)
     return refuse('no-frontend', `nothing is served at ${hostPort(destination.ip, destination.port)}`)
-  const poolName = found.frontend.pool[kind]
+  const dialled = { ...found, clientKind: kind }
   const service = view.services[found.frontend.service]
-  // A Service of both families has one pool for both.
-  const family = familyOf(destination.ip)
-  const pool = (service?.[poolName] ?? []).filter((endpoint) => familyOf(endpoint.ip) === family)
-  const why = [
-    `frontend ${found.frontend.kind} ${found.key}`,
-    `client ${kind}`,
-    `pool ${poolName} of ${pool.length}`,
-  ]
-  if (service === undefined || pool.length === 0) return refuse('no-endpoints', ...why)
-  const usable = pool.filter((endpoint) => !wouldLoop(endpoint, view, state.local, state.listenerPort))
-  if (usable.length === 0) return refuse('loop', ...why, 'every endpoint is an address of this proxy')
+  if (service === undefined)
+    return refuse('no-endpoints', ...stepsOf(dialled), 'its Service is not in the view')
 
-  const picker = state.picker ?? RANDOM_PICKER
-  const order = picker.order(usable, draw)
-  const sticky =
-    service.affinitySeconds === undefined
-      ? undefined
-      : state.affinity.find(service.key, client.ip, state.nowMs)
-  const first = sticky && order.find((endpoint) => endpoint.ip === sticky.ip && endpoint.port === sticky.port)
+  const wanted = wantedBytes(service, flow, earlier.peeked)
+  if (wanted.proxyHeader || wanted.tls) {
+    if (earlier.peeked === undefined || !wanted.proxyHeader)
+      return { kind: 'peek', service: service.key, wanted, timeoutMs: policyOf(service).connect.deadlineMs }
+    return refuse('no-proxy-header', ...stepsOf(dialled), 'its source must send a PROXY header')
+  }
+  const target = findTarget(service, dialled, view, earlier, draw)
+  return target.kind === 'refuse' ? target : connect(flow, dialled, target, view, state, draw, earlier)
+}
+
+interface Dialled {
+  readonly key: string
+  readonly frontend: ViewFrontend
+  readonly clientKind: ClientKind
+}
+
+interface Target {
+  readonly kind: 'target'
+  readonly service: ViewService
+  readonly pool: PoolName
+  readonly tlsRoute: string | undefined
+}
+
+/** What the first bytes must still say. */
+function wantedBytes(
+  service: ViewService,
+  { client }: Flow,
+  peeked: Peeked | undefined,
+): { readonly proxyHeader: boolean; readonly tls: boolean } {
+  const { acceptFrom } = policyOf(service).proxyProtocol
+  const trusted = acceptFrom.some((cidr) => cidrContains(cidr, client.ip))
+  return {
+    proxyHeader: trusted && peeked?.proxy === undefined,
+    tls: service.tlsRoutes !== undefined && peeked?.tls === undefined,
+  }
+}
+
+/** The frontend's own Service port, or the backend that a TLSRoute names for the connection. */
+function findTarget(
+  service: ViewService,
+  dialled: Dialled,
+  view: ProxyView,
+  earlier: Earlier,
+  draw: Random,
+): Target | RefuseDecision {
+  const pool = dialled.frontend.pool[dialled.clientKind]
+  const { tlsRoutes } = service
+  const tls = earlier.peeked?.tls
+  if (tlsRoutes === undefined) return { kind: 'target', service, pool, tlsRoute: undefined }
+  const name = tls?.kind === 'hello' ? tls.serverName : undefined
+  const route = findTlsRoute(tlsRoutes, name)
+  const steps = [...stepsOf(dialled), `server name ${name ?? '(none)'}`]
+  if (route === undefined) return refuse('no-route', ...steps, 'no TLSRoute is for this name')
+  const kept = route.backends.find(
+    (each) => each.service !== null && each.service === earlier.service && each.weight > 0,
+  )
+  const backend = kept ?? drawBackend(route, draw)
+  steps.push(`TLSRoute ${route.route}`)
+  if (backend === undefined) return refuse('no-backend', ...steps, 'it has no backend with a weight')
+  if (backend.service === null)
+    return refuse('no-backend', ...steps, 'the backend that was drawn is not valid')
+  const target = view.services[backend.service]
+  if (target === undefined) return refuse('no-backend', ...steps, `${backend.service} is not in the view`)
+  return { kind: 'target', service: target, pool: backend.pool, tlsRoute: route.route }
+}
+
+function connect(
+  flow: Flow,
+  dialled: Dialled,
+  { service, pool, tlsRoute }: Target,
+  view: ProxyView,
+  state: DecideState,
+  draw: Random,
+  { peeked, progress = NOT_TRIED }: Earlier,
+): Decision {
+  const { nowMs, local, listenerPort, maxCandidates = MAX_CANDIDATES } = state
+  const traffic = state.traffic.of(service.key)
+  // A Service of both families has one pool for both.
+  const poolState = traffic.pools.of(pool, familyOf(flow.destination.ip))
+  const poolSize = poolState.read(service[pool], { view, local, listenerPort })
+  const steps = (): readonly string[] => [...stepsOf(dialled), `pool ${pool} of ${poolSize}`]
+  if (poolSize === 0) return refuse('no-endpoints', ...steps())
+  if (poolState.weighted.members.length === 0)
+    return refuse('loop', ...steps(), 'every endpoint is an address of this proxy')
+  const client: TrueClient = peeked?.proxy?.client ?? flow.client
+  const policy = policyOf(service)
+  const { affinitySeconds } = service
+  const had = affinitySeconds === undefined ? undefined : state.affinity.find(service.key, client.ip, nowMs)
+  const sticky = had === undefined ? undefined : endpointKey(had)
+  const choice = choose(poolState, {
+    traffic,
+    policy,
+    client: client.ip,
+    sticky,
+    progress,
+    maxCandidates,
+    nowMs,
+    draw,
+  })
+  if (choice === undefined) return refuse('ejected', ...steps(), 'every endpoint is ejected')
   return {
     kind: 'connect',
     service: service.key,
-    frontend: found.key,
-    clientKind: kind,
-    candidates: first === undefined ? order : [first, ...order.filter((endpoint) => endpoint !== first)],
-    connectTimeoutMs: state.timeouts.connectTimeoutMs,
-    deadlineMs: state.timeouts.deadlineMs,
-    affinitySeconds: service.affinitySeconds,
-    why: [...why, first === undefined ? picker.name : 'affinity'],
+    frontend: dialled.key,
+    frontendKind: dialled.frontend.kind,
+    clientKind: dialled.clientKind,
+    client,
+    candidates: choice.candidates,
+    roundComplete: choice.roundComplete,
+    policy,
+    affinitySeconds,
+    sticky: choice.sticky,
+    tlsRoute,
+    skipBytes: peeked?.proxy?.headerBytes ?? 0,
+    pool,
+    poolSize,
+    ejected: choice.ejected,
+    panic: choice.panic,
   }
+}
+
+function policyOf({ policy = DEFAULT_CONNECTION_POLICY }: ViewService): NonNullable<ViewService['policy']> {
+  return policy
+}
+
+function stepsOf({ key, frontend, clientKind: kind }: Dialled): readonly string[] {
+  return [`frontend ${frontend.kind} ${key}`, `client ${kind}`]
 }
 
 function findFrontend(
@@ -156,8 +234,4 @@ function findFrontend(
 
 function isSelfTest({ ip, port }: Flow['destination']): boolean {
   return port === SELFTEST_PORT && (ip === SELFTEST_IPV4 || ip === SELFTEST_IPV6)
-}
-
-function refuse(because: Refusal, ...why: readonly string[]): RefuseDecision {
-  return { kind: 'refuse', because, how: 'reset', why }
 }

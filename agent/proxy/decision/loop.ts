@@ -14,7 +14,18 @@ export function wouldLoop(
   listenerPort: Port,
 ): boolean {
   if (view.frontends[frontendKey(endpoint.ip, endpoint.port)] !== undefined) return true
-  const mayBeHere =
-    endpoint.port === listenerPort || view.frontends[frontendKey(undefined, endpoint.port)] !== undefined
-  return mayBeHere && isNodeAddress(endpoint.ip, view.node, local)
+  return mayLoop(endpoint, view, listenerPort) && isNodeAddress(endpoint.ip, view.node, local)
+}
+
+/** True if it would with the right address: what can be said once for each view, whatever the node's addresses are. */
+export function mayLoop(
+  { ip, port }: Pick<ViewEndpoint, 'ip' | 'port'>,
+  view: ProxyView,
+  listenerPort: Port,
+): boolean {
+  return (
+    port === listenerPort ||
+    view.frontends[frontendKey(undefined, port)] !== undefined ||
+    view.frontends[frontendKey(ip, port)] !== undefined
+  )
 }

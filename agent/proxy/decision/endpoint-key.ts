@@ -1,0 +1,11 @@
+// The name of an endpoint within a Service port: what the memory of the proxy is kept by, since the objects of a view are
+// replaced with every change.
+
+import type { ViewEndpoint } from './view.ts'
+
+/** `ip|port`, with a canonical address. */
+export type EndpointKey = string & { readonly __brand: 'EndpointKey' }
+
+export function endpointKey({ ip, port }: Pick<ViewEndpoint, 'ip' | 'port'>): EndpointKey {
+  return `${ip}|${port}` as EndpointKey
+}
