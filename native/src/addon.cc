@@ -36,6 +36,7 @@ napi_value init(napi_env env, napi_value exports) {
     define(env, exports, connector_exports());
     define(env, exports, netlink_exports());
     define(env, exports, bpf_exports());
+    define(env, exports, relay_exports());
     define(env, exports, fd_passing_exports());
   } catch (...) {
     throw_to_js(env);

@@ -12,6 +12,7 @@ std::span<const Export> socket_exports();
 std::span<const Export> connector_exports();
 std::span<const Export> netlink_exports();
 std::span<const Export> bpf_exports();
+std::span<const Export> relay_exports();
 std::span<const Export> fd_passing_exports();
 
 } // namespace shunt

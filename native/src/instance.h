@@ -6,6 +6,7 @@
 #include "connector.h"
 #include "napi/call.h"
 #include "netlink/netlink_socket.h"
+#include "relay_link.h"
 
 #include <memory>
 #include <unordered_map>
@@ -37,6 +38,7 @@ private:
 struct Instance {
   Table<Connector> connectors;
   Table<NetlinkSocket> netlink;
+  Table<RelayLink> relays;
 
   static Instance &of(const Call &call);
 };

@@ -55,7 +55,9 @@ std::string Call::text(size_t index) const {
   return result;
 }
 
-std::pair<const uint8_t *, size_t> Call::bytes(size_t index) const {
+std::pair<const uint8_t *, size_t> Call::bytes(size_t index) const { return buffer(index); }
+
+std::pair<uint8_t *, size_t> Call::buffer(size_t index) const {
   napi_typedarray_type type = napi_int8_array;
   size_t length = 0;
   void *data = nullptr;
@@ -63,7 +65,7 @@ std::pair<const uint8_t *, size_t> Call::bytes(size_t index) const {
              "bytes");
   if (type != napi_uint8_array)
     throw std::runtime_error("argument " + std::to_string(index) + " is not a Uint8Array");
-  return {static_cast<const uint8_t *>(data), length};
+  return {static_cast<uint8_t *>(data), length};
 }
 
 napi_value Call::undefined() const {

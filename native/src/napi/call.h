@@ -26,6 +26,8 @@ public:
   std::string text(size_t index) const;
   /** Valid until the call returns. */
   std::pair<const uint8_t *, size_t> bytes(size_t index) const;
+  /** The same, to be written to. */
+  std::pair<uint8_t *, size_t> buffer(size_t index) const;
 
   napi_value undefined() const;
   napi_value of(int32_t value) const;
@@ -35,7 +37,7 @@ public:
   napi_value object(std::initializer_list<std::pair<const char *, napi_value>> fields) const;
 
 private:
-  static constexpr size_t kMaxArguments = 8;
+  static constexpr size_t kMaxArguments = 10;
   napi_env env_;
   size_t count_ = kMaxArguments;
   napi_value values_[kMaxArguments];

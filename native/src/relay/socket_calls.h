@@ -1,0 +1,35 @@
+// Calls on the sockets of connections. Those that return an int return 0 or an errno.
+#pragma once
+
+#include "../net/endpoint.h"
+#include "messages.h"
+
+namespace shunt::relay {
+
+/** TCP_NODELAY and keep-alive; what a listening socket has, those that it accepts inherit. */
+int tune(int fd);
+
+/** Non-blocking, tuned; mark 0 sets none. `fd` is -1 after an error. */
+int open_outgoing(int family, uint32_t mark, int &fd);
+
+/** SO_ERROR, which reading clears. */
+int pending_error(int fd);
+
+/** Bytes that wait to be read. */
+uint32_t bytes_waiting(int fd);
+
+/** From now on close sends RST, and drops what was not sent. */
+void reset_on_close(int fd);
+
+/** EPOLLIN only when so many bytes wait. */
+void set_low_water(int fd, uint32_t bytes);
+
+/** An urgent byte stays in the stream, where it would otherwise be lost. */
+void read_urgent_inline(int fd);
+
+LegInfo leg_info(int fd);
+
+/** The loop's clock. */
+uint64_t monotonic_us();
+
+} // namespace shunt::relay
