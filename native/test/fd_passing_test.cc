@@ -78,6 +78,12 @@ void descriptors_arrive_with_their_message() {
   pair.left.reset();
   const auto end = receive_with_fds(pair.right.get(), 100);
   EXPECT(end && end->message.empty());
+
+  Pair unread;
+  send_with_fds(unread.left.get(), bytes("never read"), {});
+  unread.right.reset();
+  const auto reset = receive_with_fds(unread.left.get(), 100);
+  EXPECT(reset && reset->message.empty());
 }
 
 void as_many_as_it_says() {

@@ -11,7 +11,7 @@ export const HANDOVER_VERSION = 1
 
 /** From the successor, which starts, to the predecessor, which runs. */
 export type SuccessorMessage =
-  | { readonly kind: 'hello'; readonly version: number; readonly pid: number }
+  | Hello
   /** It has the sockets. */
   | { readonly kind: 'received' }
   /** It has read the state, has a view, and could accept at once. */
@@ -21,9 +21,18 @@ export type SuccessorMessage =
   /** It gives up, and will end. */
   | { readonly kind: 'failed'; readonly because: string }
 
+export interface Hello {
+  readonly kind: 'hello'
+  readonly version: number
+  readonly pid: number
+  /** Inode of its network namespace: sockets could be passed into another one, but would be of no use there. */
+  readonly netns: number
+}
+
 export type PredecessorMessage =
   | Answer
-  | { readonly kind: 'state'; readonly state: unknown }
+  /** In parts, so that neither side stops for long over a large one. */
+  | { readonly kind: 'state'; readonly part: unknown; readonly last: boolean }
   /** It will not change its mind: begin to accept. */
   | { readonly kind: 'go' }
   /** It goes on as before; the successor must not accept. */
@@ -51,6 +60,8 @@ export type Answer =
 export type Refusal =
   /** They do not speak the same version. */
   | 'version'
+  /** It is in another network namespace. */
+  | 'netns'
   /** Another successor is taking over. */
   | 'busy'
   /** It was told to stop, or has handed over already. */
@@ -79,9 +90,7 @@ export function successorMessage(value: unknown): SuccessorMessage | string {
   const { kind } = value
   switch (kind) {
     case 'hello':
-      return isCount(value['version']) && isCount(value['pid'])
-        ? { kind, version: value['version'], pid: value['pid'] }
-        : 'a hello lacks version or pid'
+      return hello(value)
     case 'received':
     case 'ready':
     case 'serving':
@@ -101,7 +110,7 @@ export function predecessorMessage(value: unknown): PredecessorMessage | string 
     case 'refused':
       return answer(value)
     case 'state':
-      return { kind, state: value['state'] }
+      return { kind, part: value['part'], last: value['last'] === true }
     case 'go':
       return { kind }
     case 'cancelled':
@@ -113,12 +122,16 @@ export function predecessorMessage(value: unknown): PredecessorMessage | string 
   }
 }
 
+function hello({ version, pid, netns }: Readonly<Record<string, unknown>>): Hello | string {
+  return isCount(version) && isCount(pid) && isCount(netns)
+    ? { kind: 'hello', version, pid, netns }
+    : 'a hello lacks version, pid or netns'
+}
+
 function answer(value: Readonly<Record<string, unknown>>): Answer | string {
   const { kind, version, pid, because, sockets, last } = value
   if (!isCount(version) || !isCount(pid)) return 'an answer lacks version or pid'
-  if (kind === 'refused')
-    // A reason that a later version invents is still a refusal.
-    return { kind, version, pid, because: because === 'version' || because === 'busy' ? because : 'stopping' }
+  if (kind === 'refused') return { kind, version, pid, because: refusal(because) }
   if (!Array.isArray(sockets) || typeof last !== 'boolean') return 'an answer lacks its sockets'
   const names = sockets.map(socketName)
   const wrong = names.find((name) => typeof name === 'string')
@@ -131,6 +144,11 @@ function answer(value: Readonly<Record<string, unknown>>): Answer | string {
         sockets: names.filter((name) => typeof name !== 'string'),
         last,
       }
+}
+
+/** A reason that a later version invents is a refusal all the same. */
+function refusal(because: unknown): Refusal {
+  return because === 'version' || because === 'netns' || because === 'busy' ? because : 'stopping'
 }
 
 function socketName(value: unknown): SocketName | string {

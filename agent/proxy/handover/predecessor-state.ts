@@ -1,7 +1,7 @@
 // The running proxy's side of a hand-over, as rules: what it does when a successor speaks, falls silent or goes away.
 // Until a successor says `serving` nothing that this proxy does changes, so that every failure leaves it as it was.
 
-import { HANDOVER_VERSION, type Refusal, type SuccessorMessage } from './messages.ts'
+import { HANDOVER_VERSION, type Hello, type Refusal, type SuccessorMessage } from './messages.ts'
 
 /** Of one connection on the hand-over socket. */
 export type CallerId = number
@@ -22,7 +22,13 @@ export type PredecessorState =
   | { readonly kind: 'stopping' }
 
 export type PredecessorEvent =
-  | { readonly kind: 'said'; readonly by: CallerId; readonly message: SuccessorMessage }
+  /** `here`: it is in the same network namespace. */
+  | { readonly kind: 'greeted'; readonly by: CallerId; readonly hello: Hello; readonly here: boolean }
+  | {
+      readonly kind: 'said'
+      readonly by: CallerId
+      readonly message: Exclude<SuccessorMessage, Hello>
+    }
   /** What came is no message. */
   | { readonly kind: 'broken'; readonly by: CallerId; readonly because: string }
   | { readonly kind: 'gone'; readonly by: CallerId }
@@ -59,10 +65,10 @@ export interface PredecessorStep {
 /** Total: what does not fit the state is answered, or changes nothing. */
 export function stepPredecessor(state: PredecessorState, event: PredecessorEvent): PredecessorStep {
   switch (event.kind) {
+    case 'greeted':
+      return greeted(state, event)
     case 'said':
-      return event.message.kind === 'hello'
-        ? greeted(state, event.by, event.message)
-        : told(state, event.by, event.message)
+      return told(state, event.by, event.message)
     case 'broken': {
       const handing = handingTo(state, event.by)
       return handing === undefined
@@ -88,8 +94,7 @@ function handingTo(state: PredecessorState, caller: CallerId): Handing | undefin
 
 function greeted(
   state: PredecessorState,
-  by: CallerId,
-  { version, pid }: Extract<SuccessorMessage, { kind: 'hello' }>,
+  { by, hello, here }: Extract<PredecessorEvent, { kind: 'greeted' }>,
 ): PredecessorStep {
   const handing = handingTo(state, by)
   if (handing !== undefined) return giveUp(handing, 'it said hello twice')
@@ -97,11 +102,12 @@ function greeted(
     state,
     effects: [{ kind: 'refuse', to: by, because }],
   })
-  if (version !== HANDOVER_VERSION) return refuse('version')
+  if (hello.version !== HANDOVER_VERSION) return refuse('version')
+  if (!here) return refuse('netns')
   if (state.kind === 'handing') return refuse('busy')
   if (state.kind !== 'serving') return refuse('stopping')
   return {
-    state: { kind: 'handing', to: by, pid, phase: 'granted' },
+    state: { kind: 'handing', to: by, pid: hello.pid, phase: 'granted' },
     effects: [
       { kind: 'grant', to: by },
       { kind: 'arm', delayMs: READY_TIMEOUT_MS },
@@ -112,7 +118,7 @@ function greeted(
 function told(
   state: PredecessorState,
   by: CallerId,
-  message: Exclude<SuccessorMessage, { kind: 'hello' }>,
+  message: Exclude<SuccessorMessage, Hello>,
 ): PredecessorStep {
   const handing = handingTo(state, by)
   if (handing === undefined)

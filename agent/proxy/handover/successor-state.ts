@@ -7,7 +7,7 @@ export type SuccessorState =
   /** Said hello. */
   | { readonly kind: 'calling' }
   /** Has the sockets, waits for the state. */
-  | { readonly kind: 'granted' }
+  | { readonly kind: 'granted'; readonly parts: readonly unknown[] }
   /** Builds itself. `alone`: the predecessor is dead. */
   | { readonly kind: 'preparing'; readonly alone: boolean }
   /** Waits for `go`. */
@@ -43,8 +43,8 @@ export type SuccessorEffect =
   | { readonly kind: 'tell'; readonly message: 'received' | 'ready' | 'serving' }
   | { readonly kind: 'arm'; readonly delayMs: number }
   | { readonly kind: 'disarm' }
-  /** undefined: the predecessor died before it could tell. */
-  | { readonly kind: 'prepare'; readonly state: unknown }
+  /** The parts of its state; fewer if the predecessor died before it had told all. */
+  | { readonly kind: 'prepare'; readonly parts: readonly unknown[] }
   | { readonly kind: 'accept' }
   | { readonly kind: 'report'; readonly report: DrainingReport }
   /** Tell it, hang up, close what was received, end with an error. */
@@ -90,7 +90,7 @@ function heard(state: SuccessorState, message: PredecessorMessage): SuccessorSte
       if (state.kind !== 'calling') break
       if (!message.last) return { state, effects: [] }
       return {
-        state: { kind: 'granted' },
+        state: { kind: 'granted', parts: [] },
         effects: [
           { kind: 'tell', message: 'received' },
           { kind: 'arm', delayMs: STATE_TIMEOUT_MS },
@@ -106,10 +106,7 @@ function heard(state: SuccessorState, message: PredecessorMessage): SuccessorSte
       })
     case 'state':
       if (state.kind !== 'granted') break
-      return {
-        state: { kind: 'preparing', alone: false },
-        effects: [{ kind: 'disarm' }, { kind: 'prepare', state: message.state }],
-      }
+      return described([...state.parts, message.part], message.last)
     case 'go':
       if (state.kind !== 'ready') break
       return {
@@ -126,13 +123,21 @@ function heard(state: SuccessorState, message: PredecessorMessage): SuccessorSte
   return fail({ kind: 'broken', because: `the running proxy said ${message.kind} out of turn` })
 }
 
+function described(parts: readonly unknown[], last: boolean): SuccessorStep {
+  if (!last) return { state: { kind: 'granted', parts }, effects: [] }
+  return {
+    state: { kind: 'preparing', alone: false },
+    effects: [{ kind: 'disarm' }, { kind: 'prepare', parts }],
+  }
+}
+
 /** The predecessor has ended without a word. */
 function lost(state: SuccessorState): SuccessorStep {
   switch (state.kind) {
     case 'granted':
       return {
         state: { kind: 'preparing', alone: true },
-        effects: [{ kind: 'disarm' }, { kind: 'prepare', state: undefined }],
+        effects: [{ kind: 'disarm' }, { kind: 'prepare', parts: state.parts }],
       }
     case 'preparing':
     case 'taking':

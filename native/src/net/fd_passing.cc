@@ -119,6 +119,9 @@ std::optional<Received> receive_with_fds(int socket, size_t max_bytes) {
   const ssize_t size = ::recvmsg(socket, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
   if (size < 0 && (errno == EAGAIN || errno == EINTR))
     return std::nullopt;
+  // It closed with something of ours unread.
+  if (size < 0 && errno == ECONNRESET)
+    return Received{};
   check("recvmsg", static_cast<int>(size));
   received.fds = take_fds(header);
   received.message.resize(static_cast<size_t>(size));

@@ -5,6 +5,7 @@ import test from 'ava'
 import * as fc from 'fast-check'
 import {
   HANDOVER_VERSION,
+  type Hello,
   type PredecessorMessage,
   type SuccessorMessage,
 } from '#agent/proxy/handover/messages.ts'
@@ -47,9 +48,7 @@ class World {
   stopped = false
   toldToGo = false
   refusedOthers: string[] = []
-  readonly #toPredecessor: (SuccessorMessage | 'gone')[] = [
-    { kind: 'hello', version: HANDOVER_VERSION, pid: 2 },
-  ]
+  readonly #toPredecessor: (SuccessorMessage | 'gone')[] = [hello(2)]
   readonly #toSuccessor: (PredecessorMessage | 'lost')[] = []
   #predecessorArmed = false
   #successorArmed = true
@@ -61,6 +60,8 @@ class World {
       case 'deliver to predecessor': {
         const message = this.#toPredecessor.shift()
         if (message === 'gone') this.#stepPredecessor({ kind: 'gone', by: 1 })
+        else if (message?.kind === 'hello')
+          this.#stepPredecessor({ kind: 'greeted', by: 1, hello: message, here: true })
         else if (message !== undefined) this.#stepPredecessor({ kind: 'said', by: 1, message })
         break
       }
@@ -101,11 +102,7 @@ class World {
         this.#stepPredecessor({ kind: 'stop' })
         break
       case 'another hello':
-        this.#stepPredecessor({
-          kind: 'said',
-          by: 9,
-          message: { kind: 'hello', version: HANDOVER_VERSION, pid: 9 },
-        })
+        this.#stepPredecessor({ kind: 'greeted', by: 9, hello: hello(9), here: true })
         // It changes its mind at once, so that it never gets in the way of the first.
         this.#stepPredecessor({ kind: 'gone', by: 9 })
     }
@@ -130,7 +127,7 @@ class World {
         this.#toSuccessor.push({ kind: 'granted', version: 1, pid: 1, sockets: [], last: true })
       if (effect.kind === 'refuse')
         this.#toSuccessor.push({ kind: 'refused', version: 1, pid: 1, because: effect.because })
-      if (effect.kind === 'describe') this.#toSuccessor.push({ kind: 'state', state: {} })
+      if (effect.kind === 'describe') this.#toSuccessor.push({ kind: 'state', part: null, last: true })
       if (effect.kind === 'go') {
         this.toldToGo = true
         this.#toSuccessor.push({ kind: 'go' })
@@ -164,6 +161,10 @@ class World {
       }
     }
   }
+}
+
+function hello(pid: number): Hello {
+  return { kind: 'hello', version: HANDOVER_VERSION, pid, netns: 5 }
 }
 
 const arbitraryMove = fc.oneof(

@@ -1,5 +1,5 @@
 import test from 'ava'
-import { HANDOVER_VERSION, type SuccessorMessage } from '#agent/proxy/handover/messages.ts'
+import { HANDOVER_VERSION, type Hello, type SuccessorMessage } from '#agent/proxy/handover/messages.ts'
 import {
   stepPredecessor,
   type PredecessorEffect,
@@ -7,9 +7,17 @@ import {
   type PredecessorState,
 } from '#agent/proxy/handover/predecessor-state.ts'
 
-const said = (by: number, message: SuccessorMessage): PredecessorEvent => ({ kind: 'said', by, message })
-const hello = (by: number, version = HANDOVER_VERSION): PredecessorEvent =>
-  said(by, { kind: 'hello', version, pid: 100 + by })
+const said = (by: number, message: Exclude<SuccessorMessage, Hello>): PredecessorEvent => ({
+  kind: 'said',
+  by,
+  message,
+})
+const hello = (by: number, version = HANDOVER_VERSION, here = true): PredecessorEvent => ({
+  kind: 'greeted',
+  by,
+  hello: { kind: 'hello', version, pid: 100 + by, netns: 5 },
+  here,
+})
 const RECEIVED = said(1, { kind: 'received' })
 const READY = said(1, { kind: 'ready' })
 const SERVING = said(1, { kind: 'serving' })
@@ -31,6 +39,12 @@ const ROWS: readonly Row[] = [
     name: 'a successor of another version is refused, and the next one is not',
     events: [hello(1, 99)],
     want: ['refuse 1 version'],
+    state: 'serving',
+  },
+  {
+    name: 'a successor in another network namespace is refused',
+    events: [hello(1, HANDOVER_VERSION, false)],
+    want: ['refuse 1 netns'],
     state: 'serving',
   },
   {
