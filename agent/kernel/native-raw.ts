@@ -10,6 +10,7 @@ export interface RawAddon {
     v6only: boolean,
   ): number
   closeFd(fd: number): void
+  duplicateFd(fd: number): number
   setSocketMark(fd: number, mark: number): void
   /** Address, then port in network order. */
   originalDestination(fd: number, v6: boolean): Uint8Array | undefined
@@ -61,6 +62,7 @@ export interface RawAddon {
 export const EXPORTS = [
   'listenTcp',
   'closeFd',
+  'duplicateFd',
   'setSocketMark',
   'originalDestination',
   'dropPrivileges',

@@ -8,13 +8,14 @@ import { kernelCall } from './system-error.ts'
 
 type Sockets = Pick<
   Native,
-  'listenTcp' | 'closeFd' | 'setSocketMark' | 'originalDestination' | 'dropPrivileges'
+  'listenTcp' | 'closeFd' | 'duplicateFd' | 'setSocketMark' | 'originalDestination' | 'dropPrivileges'
 >
 
 export function nativeSockets(raw: RawAddon): Sockets {
   return {
     listenTcp: (options) => listenTcp(raw, options),
     closeFd: (fd) => kernelCall('close a socket', () => raw.closeFd(natural(fd, 'fd'))),
+    duplicateFd: (fd) => kernelCall('duplicate a descriptor', () => raw.duplicateFd(natural(fd, 'fd'))),
     setSocketMark: (fd, mark) =>
       kernelCall('set the mark of a socket', () =>
         raw.setSocketMark(natural(fd, 'fd'), natural(mark, 'mark')),

@@ -12,6 +12,8 @@ export interface Native {
   /** A listening TCP socket, close-on-exec and non-blocking. Throws ADDRESS_IN_USE, NOT_PERMITTED or KERNEL_REFUSED. */
   listenTcp(options: ListenOptions): Fd
   closeFd(fd: Fd): void
+  /** Of the same open file, close-on-exec. */
+  duplicateFd(fd: Fd): Fd
   /** SO_MARK; throws NOT_PERMITTED without CAP_NET_ADMIN. */
   setSocketMark(fd: Fd, mark: number): void
   /** Where a DNATed connection was going before; undefined when conntrack does not know it. */

@@ -4,6 +4,8 @@
 #include "process/privileges.h"
 #include "system_error.h"
 
+#include <fcntl.h>
+
 namespace shunt {
 
 namespace {
@@ -29,6 +31,11 @@ napi_value close_fd(const Call &call) {
   if (::close(call.integer(0)) < 0 && errno != EINTR)
     throw SystemError("close", errno);
   return call.undefined();
+}
+
+/** duplicateFd(fd) -> fd */
+napi_value duplicate(const Call &call) {
+  return call.of(check("fcntl F_DUPFD_CLOEXEC", ::fcntl(call.integer(0), F_DUPFD_CLOEXEC, 0)));
 }
 
 /** setSocketMark(fd, mark) */
@@ -64,8 +71,11 @@ napi_value drop(const Call &call) {
 }
 
 constexpr Export kExports[] = {
-    {"listenTcp", guarded<listen>},    {"closeFd", guarded<close_fd>},
-    {"setSocketMark", guarded<mark>},  {"originalDestination", guarded<original>},
+    {"listenTcp", guarded<listen>},
+    {"closeFd", guarded<close_fd>},
+    {"duplicateFd", guarded<duplicate>},
+    {"setSocketMark", guarded<mark>},
+    {"originalDestination", guarded<original>},
     {"dropPrivileges", guarded<drop>},
 };
 
