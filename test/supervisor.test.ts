@@ -2,7 +2,7 @@
 
 import test, { type ExecutionContext } from 'ava'
 import { spawn, type ChildProcess } from 'node:child_process'
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -17,15 +17,17 @@ interface Stage {
   readonly supervisor: ChildProcess
   readonly ended: Promise<number | null>
   events(): readonly Event[]
+  /** What a proxy does that is started from now on. */
+  nextProxy(does: 'take' | 'fail' | 'wait'): void
   /** Waits for the Nth such event; fails after ten seconds. */
   happens(name: string, what: string, nth?: number): Promise<Event>
 }
 
-function start(t: ExecutionContext): Stage {
+function start(t: ExecutionContext, ...args: readonly string[]): Stage {
   const folder = mkdtempSync(join(tmpdir(), 'shunt-supervisor-'))
   const file = join(folder, 'events')
   const main = new URL('support/supervisor-main.ts', import.meta.url).pathname
-  const supervisor = spawn(process.execPath, [main, file], { stdio: 'ignore' })
+  const supervisor = spawn(process.execPath, [main, file, ...args], { stdio: 'ignore' })
   const events = (): Event[] =>
     (existsSync(file) ? readFileSync(file, 'utf8') : '')
       .split('\n')
@@ -48,6 +50,7 @@ function start(t: ExecutionContext): Stage {
     supervisor,
     ended: new Promise((resolve) => supervisor.once('exit', resolve)),
     events,
+    nextProxy: (does) => writeFileSync(`${file}.next`, does),
     async happens(name, what, nth = 1) {
       for (let i = 0; i < 500; i++) {
         const found = events().filter((event) => event.name === name && event.what === what)[nth - 1]
@@ -97,4 +100,88 @@ test('children end in good order when the supervisor is killed', async (t) => {
   await stage.happens('agent', 'ended')
   await stage.happens('proxy', 'ended')
   t.is((await stage.happens('agent', 'SIGTERM')).pid, (await stage.happens('agent', 'started')).pid)
+})
+
+for (const signal of ['SIGHUP', 'SIGUSR2'] as const)
+  test(`${signal} replaces the proxy: the new one is started beside the old, which is not started again`, async (t) => {
+    const stage = start(t)
+    const first = await stage.happens('proxy', 'started')
+    const agent = await stage.happens('agent', 'started')
+    stage.nextProxy('take')
+    await sleep(300)
+    stage.supervisor.kill(signal)
+    const second = await stage.happens('proxy', 'took')
+    t.not(second.pid, first.pid)
+    t.false(stage.events().some(({ what }) => what === 'ended'))
+    // It has drained.
+    process.kill(first.pid, 'SIGTERM')
+    await stage.happens('proxy', 'ended')
+    await sleep(500)
+    t.is(stage.events().filter(({ what }) => what === 'started').length, 3)
+
+    // What dies now is the second one, and is started again.
+    process.kill(second.pid, 'SIGKILL')
+    await stage.happens('proxy', 'started', 3)
+    stage.supervisor.kill('SIGTERM')
+    t.is(await stage.ended, 0)
+    t.is((await stage.happens('agent', 'ended')).pid, agent.pid)
+  })
+
+test('a replacement that fails leaves the proxy as it was; one that is asked for meanwhile is made', async (t) => {
+  const stage = start(t)
+  const first = await stage.happens('proxy', 'started')
+  stage.nextProxy('fail')
+  await sleep(300)
+  stage.supervisor.kill('SIGHUP')
+  await stage.happens('proxy', 'started', 2)
+  await sleep(500)
+  t.is(stage.events().filter(({ name }) => name === 'proxy').length, 2)
+  stage.nextProxy('wait')
+  stage.supervisor.kill('SIGHUP')
+  const third = await stage.happens('proxy', 'started', 3)
+  stage.nextProxy('take')
+  stage.supervisor.kill('SIGHUP')
+  await sleep(300)
+  t.is(stage.events().filter(({ what }) => what === 'took').length, 0)
+  process.kill(third.pid, 'SIGKILL')
+  await stage.happens('proxy', 'took')
+  t.notThrows(() => process.kill(first.pid, 0))
+})
+
+test('a proxy that dies while the next one takes over is not started again: the next one goes on', async (t) => {
+  const stage = start(t)
+  const first = await stage.happens('proxy', 'started')
+  stage.nextProxy('wait')
+  await sleep(300)
+  stage.supervisor.kill('SIGHUP')
+  const second = await stage.happens('proxy', 'started', 2)
+  process.kill(first.pid, 'SIGKILL')
+  await sleep(700)
+  t.is(stage.events().filter(({ name, what }) => name === 'proxy' && what === 'started').length, 2)
+  process.kill(second.pid, 'SIGKILL')
+  await stage.happens('proxy', 'started', 3)
+})
+
+test('told to stop, one that drains is told too, and waited for', async (t) => {
+  const stage = start(t)
+  const first = await stage.happens('proxy', 'started')
+  stage.nextProxy('take')
+  await sleep(300)
+  stage.supervisor.kill('SIGHUP')
+  await stage.happens('proxy', 'took')
+  await sleep(300)
+  stage.supervisor.kill('SIGTERM')
+  t.is(await stage.ended, 0)
+  t.is(stage.events().filter(({ name, what }) => name === 'proxy' && what === 'ended').length, 2)
+  t.true(stage.events().some(({ pid, what }) => pid === first.pid && what === 'SIGTERM'))
+})
+
+test('at a terminal SIGHUP ends it: the terminal is gone', async (t) => {
+  const stage = start(t, 'terminal')
+  await stage.happens('proxy', 'started')
+  await stage.happens('agent', 'started')
+  await sleep(300)
+  stage.supervisor.kill('SIGHUP')
+  t.is(await stage.ended, 0)
+  t.is(stage.events().filter(({ what }) => what === 'ended').length, 2)
 })

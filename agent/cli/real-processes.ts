@@ -60,6 +60,7 @@ export async function startRun(flags: Flags): Promise<ExitCode> {
       { name: 'agent', args: argumentsFor('agent', flags) },
       { name: 'proxy', args: argumentsFor('proxy', flags) },
     ],
+    atTerminal: process.stdin.isTTY,
     clock: systemClock,
     log: logOf('supervisor', loaded),
   })

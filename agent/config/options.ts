@@ -221,6 +221,22 @@ export const OPTIONS = {
       'with the programs ip, ipset and conntrack in its place.',
     commands: BOTH,
   }),
+  handover: row({
+    type: type.choice(['auto', 'never']),
+    default: 'auto',
+    doc:
+      'What a proxy does that finds another one running in its folder: `auto` takes its sockets over, so that no ' +
+      'connection is lost; `never` refuses to start.',
+    commands: PROXY,
+  }),
+  handoverDrain: row({
+    type: type.duration({ minMs: 0 }),
+    default: 600_000,
+    doc:
+      'How long a proxy that handed over relays the connections that it still has, before it resets them; 0: as long ' +
+      'as they last.',
+    commands: PROXY,
+  }),
   proxyMetricsAddress: row({
     type: type.address,
     default: at('127.0.0.1', 15_020),
