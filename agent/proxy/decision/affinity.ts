@@ -44,10 +44,27 @@ export class AffinityTable {
     for (const [at, record] of this.#records) if (record.expiresAtMs <= nowMs) this.#records.delete(at)
   }
 
+  /** The client seen longest ago first. */
+  *records(): Iterable<RememberedClient> {
+    for (const [at, { endpoint, expiresAtMs }] of this.#records) {
+      const space = at.indexOf(' ')
+      const client = at.slice(0, space) as Ip
+      yield { client, service: at.slice(space + 1) as ServicePortKey, endpoint, expiresAtMs }
+    }
+  }
+
   #forgetOne(): void {
     const [oldest] = this.#records.keys()
     if (oldest !== undefined) this.#records.delete(oldest)
   }
+}
+
+export interface RememberedClient {
+  readonly service: ServicePortKey
+  readonly client: Ip
+  readonly endpoint: Pick<ViewEndpoint, 'ip' | 'port'>
+  /** Monotonic. */
+  readonly expiresAtMs: number
 }
 
 interface AffinityRecord {

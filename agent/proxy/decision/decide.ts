@@ -16,6 +16,7 @@ import {
   refuse,
   type Decision,
   type Flow,
+  type PeekDecision,
   type Peeked,
   type RefuseDecision,
   type TrueClient,
@@ -76,8 +77,10 @@ export function decide(
       ? refuse('no-frontend', 'a self-test from outside of the node')
       : { kind: 'selftest' }
   }
-  if (state.draining) return refuse('draining', 'the proxy stops')
-  if (state.openConnections >= state.maxConnections)
+  // What was let in once may go on.
+  const isNew = earlier.peeked === undefined && earlier.progress === undefined
+  if (isNew && state.draining) return refuse('draining', 'the proxy stops')
+  if (isNew && state.openConnections >= state.maxConnections)
     return refuse('overload', `${state.maxConnections} connections are open`)
 
   const found = findFrontend(destination, view, state.local)
@@ -88,12 +91,13 @@ export function decide(
   if (service === undefined)
     return refuse('no-endpoints', ...stepsOf(dialled), 'its Service is not in the view')
 
-  const wanted = wantedBytes(service, flow, earlier.peeked)
-  if (wanted.proxyHeader || wanted.tls) {
-    if (earlier.peeked === undefined || !wanted.proxyHeader)
-      return { kind: 'peek', service: service.key, wanted, timeoutMs: policyOf(service).connect.deadlineMs }
+  const wanted = wantedBytes(service, flow)
+  const { peeked } = earlier
+  if (wanted.proxyHeader && peeked !== undefined && peeked.proxy === undefined)
     return refuse('no-proxy-header', ...stepsOf(dialled), 'its source must send a PROXY header')
-  }
+  // Both at once, also if one was read before the view wanted the other: the second lies behind the first.
+  if ((wanted.proxyHeader && peeked?.proxy === undefined) || (wanted.tls && peeked?.tls === undefined))
+    return { kind: 'peek', service: service.key, wanted, timeoutMs: policyOf(service).connect.deadlineMs }
   const target = findTarget(service, dialled, view, earlier, draw)
   return target.kind === 'refuse' ? target : connect(flow, dialled, target, view, state, draw, earlier)
 }
@@ -111,17 +115,12 @@ interface Target {
   readonly tlsRoute: string | undefined
 }
 
-/** What the first bytes must still say. */
-function wantedBytes(
-  service: ViewService,
-  { client }: Flow,
-  peeked: Peeked | undefined,
-): { readonly proxyHeader: boolean; readonly tls: boolean } {
+/** What the first bytes must say. */
+function wantedBytes(service: ViewService, { client }: Flow): PeekDecision['wanted'] {
   const { acceptFrom } = policyOf(service).proxyProtocol
-  const trusted = acceptFrom.some((cidr) => cidrContains(cidr, client.ip))
   return {
-    proxyHeader: trusted && peeked?.proxy === undefined,
-    tls: service.tlsRoutes !== undefined && peeked?.tls === undefined,
+    proxyHeader: acceptFrom.some((cidr) => cidrContains(cidr, client.ip)),
+    tls: service.tlsRoutes !== undefined,
   }
 }
 
@@ -167,7 +166,8 @@ function connect(
   const traffic = state.traffic.of(service.key)
   // A Service of both families has one pool for both.
   const poolState = traffic.pools.of(pool, familyOf(flow.destination.ip))
-  const poolSize = poolState.read(service[pool], { view, local, listenerPort })
+  const around = { view, edition: state.traffic.edition(view), local, listenerPort }
+  const poolSize = poolState.read(service[pool], around)
   const steps = (): readonly string[] => [...stepsOf(dialled), `pool ${pool} of ${poolSize}`]
   if (poolSize === 0) return refuse('no-endpoints', ...steps())
   if (poolState.weighted.members.length === 0)

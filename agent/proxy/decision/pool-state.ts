@@ -7,6 +7,7 @@
 import type { ConnectionPolicy, OutlierPolicy } from '../../model/connection-policy.ts'
 import { familyOf, type Family } from '../../model/ip.ts'
 import type { Port } from '../../model/port.ts'
+import type { MaglevLookup } from './balance/maglev.ts'
 import type { Rotation } from './balance/rotation.ts'
 import { warm, WARM_STEPS } from './balance/slow-start.ts'
 import type { LocalAddresses } from './client-kind.ts'
@@ -19,6 +20,8 @@ import type { ProxyView, ViewEndpoint } from './view.ts'
 
 export interface Surroundings {
   readonly view: ProxyView
+  /** See Traffic.edition. */
+  readonly edition: number
   readonly local: LocalAddresses
   readonly listenerPort: Port
 }
@@ -32,8 +35,11 @@ export class PoolState {
   spare = EMPTY
   /** Where a balancer that goes round is. */
   rotation: Rotation | undefined
+  /** What a balancer by source address looks up. */
+  lookup: MaglevLookup | undefined
   readonly #family: Family
-  #from: { readonly source: readonly ViewEndpoint[]; readonly view: ProxyView } | undefined
+  /** Never the view itself: a pool that nobody uses any more would keep an old one in memory. */
+  #from: { readonly source: readonly ViewEndpoint[]; readonly edition: number } | undefined
   #all: readonly Candidate[] = []
   /** Those of all that lead back here if their address is the node's, which may change at any time. */
   #suspects: readonly Candidate[] = []
@@ -47,15 +53,10 @@ export class PoolState {
 
   /** Takes in what the view says now. Returns how many endpoints of the family it names, loops among them. */
   read(source: readonly ViewEndpoint[], around: Surroundings): number {
-    const { view } = around
+    const { view, edition } = around
     const old = this.#from
-    if (
-      old === undefined ||
-      source !== old.source ||
-      view.frontends !== old.view.frontends ||
-      view.node !== old.view.node
-    ) {
-      this.#from = { source, view }
+    if (source !== old?.source || edition !== old.edition) {
+      this.#from = { source, edition }
       this.#all = this.#candidates(source)
       this.#suspects = this.#all.filter((each) => mayLoop(each, view, around.listenerPort))
       this.#looping = this.#loops(around)

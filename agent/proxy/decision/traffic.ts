@@ -9,6 +9,8 @@ export class Traffic {
   readonly #services = new Map<ServicePortKey, ServiceTraffic>()
   /** What the last view said, by identity: an unchanged Service is the same object in the next view. */
   #seen: ProxyView['services'] | undefined
+  #around: Pick<ProxyView, 'frontends' | 'node'> | undefined
+  #edition = 0
 
   /** Made when it is asked for first. */
   of(service: ServicePortKey): ServiceTraffic {
@@ -18,6 +20,18 @@ export class Traffic {
       this.#services.set(service, traffic)
     }
     return traffic
+  }
+
+  /**
+   * A number that changes when the view's frontends or its node do, by which what was derived from them is known to
+   * stand. Services change more often, and are told apart by themselves.
+   */
+  edition({ frontends, node }: ProxyView): number {
+    if (frontends !== this.#around?.frontends || node !== this.#around.node) {
+      this.#around = { frontends, node }
+      this.#edition++
+    }
+    return this.#edition
   }
 
   /** Service ports that something is remembered of. */

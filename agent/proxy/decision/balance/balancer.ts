@@ -18,8 +18,8 @@ export interface Choosing {
   readonly pool: Pool
   /** The pool before ejections took some away: what a table may be made from. */
   readonly whole: Pool
-  /** Where balancers that go round keep their place. */
-  readonly state: Pick<PoolState, 'rotation'>
+  /** Where balancers keep their place and their tables. */
+  readonly state: Pick<PoolState, 'rotation' | 'lookup'>
   readonly traffic: Pick<ServiceTraffic, 'active' | 'latencyMs'>
   readonly policy: BalancerPolicy
   /** The true client. */

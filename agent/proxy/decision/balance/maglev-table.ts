@@ -8,66 +8,101 @@ import { stableHash } from './stable-hash.ts'
 /** The paper's size, a prime: with 100 slots for each member a change moves at most about 1% more than it must. */
 const MAX_SLOTS = 65_537
 const SLOTS_PER_MEMBER = 100
+/** Members beyond have no slot. */
+const MAX_MEMBERS = 65_536
 
 const OFFSET_SEED = 1
 const SKIP_SEED = 2
 
-/** Index of a member for each slot. */
-export function maglevTable(pool: Pool): Uint32Array {
-  const slots = slotsFor(pool.members.length)
-  const table = new Uint32Array(slots)
-  const rows = permutations(pool, slots)
-  if (rows.length <= 1) return table.fill(rows[0]?.index ?? 0)
-  const heaviest = Math.max(...rows.map((row) => row.weight))
-  const taken = new Uint8Array(slots)
-  for (let round = 1, filled = 0; ; round++)
-    for (const row of rows) {
+/** A table that is filled bit by bit: a large one takes milliseconds, in which no connection would be decided. */
+export class MaglevTable {
+  readonly pool: Pool
+  /** Index of a member for each slot. */
+  readonly slots: Uint16Array
+  readonly #taken: Uint8Array
+  readonly #rows: readonly Row[]
+  readonly #heaviest: number
+  #filled = 0
+  #round = 1
+  /** Which row is next in the round. */
+  #next = 0
+
+  constructor(pool: Pool) {
+    const size = slotsFor(pool.members.length)
+    this.pool = pool
+    this.slots = new Uint16Array(size)
+    this.#taken = new Uint8Array(size)
+    this.#rows = permutations(pool, size)
+    this.#heaviest = this.#rows.reduce((most, row) => Math.max(most, row.weight), 0)
+  }
+
+  get isFull(): boolean {
+    return this.#filled === this.slots.length || this.#rows.length === 0
+  }
+
+  /** Fills so many slots more, or all that are left. */
+  fill(count = Infinity): this {
+    const until = Math.min(this.slots.length, this.#filled + count)
+    while (this.#filled < until) {
+      const row = this.#rows[this.#next]
+      if (row === undefined) {
+        if (this.#rows.length === 0) break
+        this.#round++
+        this.#next = 0
+        continue
+      }
+      this.#next++
       // Of weight w, a member takes a slot in w of as many rounds as the heaviest weighs.
-      if (round * row.weight < row.dueAt) continue
-      row.dueAt += heaviest
-      while (taken[row.slot] === 1) row.slot = step(row, slots)
-      taken[row.slot] = 1
-      table[row.slot] = row.index
-      if (++filled === slots) return table
-      row.slot = step(row, slots)
+      if (this.#round * row.weight >= row.dueAt) this.#take(row)
     }
+    return this
+  }
+
+  #take(row: Row): void {
+    row.dueAt += this.#heaviest
+    while (this.#taken[row.slot] === 1) row.slot = step(row, this.slots.length)
+    this.#taken[row.slot] = 1
+    this.slots[row.slot] = row.index
+    this.#filled++
+  }
 }
 
 interface Row {
   readonly index: number
   readonly weight: number
   readonly skip: number
-  /** Next slot of its permutation. */
+  /** Where it is in its permutation. */
   slot: number
   dueAt: number
 }
 
 /** In the order of the addresses, so that the order of the pool does not matter. */
-function permutations({ members, weights }: Pool, slots: number): readonly Row[] {
+function permutations({ members, weights }: Pool, size: number): readonly Row[] {
   return members
+    .slice(0, MAX_MEMBERS)
     .map((member, index) => ({ key: member.key, index }))
     .sort((a, b) => (a.key < b.key ? -1 : 1))
     .map(({ key, index }) => ({
       index,
       weight: weights?.[index] ?? 1,
-      skip: (stableHash(key, SKIP_SEED) % (slots - 1)) + 1,
-      slot: stableHash(key, OFFSET_SEED) % slots,
+      skip: (stableHash(key, SKIP_SEED) % (size - 1)) + 1,
+      slot: stableHash(key, OFFSET_SEED) % size,
       dueAt: 0,
     }))
 }
 
-function step({ slot, skip }: Row, slots: number): number {
+function step({ slot, skip }: Row, size: number): number {
   const next = slot + skip
-  return next >= slots ? next - slots : next
+  return next >= size ? next - size : next
 }
 
 /** The smallest prime with enough slots for each member, at most MAX_SLOTS. */
 export function slotsFor(members: number): number {
-  const wanted = Math.max(SLOTS_PER_MEMBER * members, SLOTS_PER_MEMBER)
+  const wanted = SLOTS_PER_MEMBER * Math.max(1, members)
   if (wanted >= MAX_SLOTS) return MAX_SLOTS
-  let slots = wanted
-  while (!isPrime(slots)) slots++
-  return slots
+  let size = wanted
+  while (!isPrime(size)) size++
+  return size
 }
 
 function isPrime(number: number): boolean {
