@@ -1,27 +1,24 @@
 // `npm run bench`: measures, compares with the bars, and writes docs/benchmarks.md. Root; network namespaces of its own.
-// Takes some minutes; one part alone: `npm run bench -- plan` (sync, memory, steering), which prints and writes nothing.
+// Takes half an hour; one part alone: `npm run bench -- relay` (plan, sync, memory, steering), which prints its section and
+// its bars and writes nothing. Fewer rounds of the relay, for a first look: `npm run bench -- relay --rounds 1`.
 
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { parseArgs } from 'node:util'
 
 import { formatSpread, machineFacts } from './machine.ts'
 import { measureMemory, type MemoryFigures } from './memory.ts'
 import { measurePlan, type PlanFigures } from './plan.ts'
+import { relaySection } from './relay/section.ts'
+import { table, type Bar, type Section } from './section.ts'
 import { measureSteering, type SteeringFigures } from './steering.ts'
 import { measureSync, type SyncFigures } from './sync.ts'
 
-interface Bar {
-  readonly what: string
-  readonly measured: number
-  readonly atMost: number
-  readonly unit: string
-}
-
 const SIZES = [1000, 10_000]
 const LARGE = 10_000
-const parts = { plan, sync, memory, steering }
+const parts = { plan, sync, memory, steering, relay: relaySection }
 
-async function main(names: readonly string[]): Promise<number> {
+async function main(names: readonly string[], rounds: number | undefined): Promise<number> {
   const wanted = names.length === 0 ? Object.keys(parts) : names
   const sections: string[] = []
   const bars: Bar[] = []
@@ -30,7 +27,7 @@ async function main(names: readonly string[]): Promise<number> {
       console.error(`error: no part ${name} (USAGE)\nhint: parts: ${Object.keys(parts).join(', ')}`)
       return 2
     }
-    const { text, bars: more } = await parts[name]()
+    const { text, bars: more } = await parts[name](rounds)
     console.log(text)
     sections.push(text)
     bars.push(...more)
@@ -40,11 +37,6 @@ async function main(names: readonly string[]): Promise<number> {
   if (names.length === 0)
     writeFileSync(join(import.meta.dirname, '../../docs/benchmarks.md'), page(sections, verdicts))
   return bars.every((bar) => bar.measured <= bar.atMost) ? 0 : 1
-}
-
-interface Section {
-  readonly text: string
-  readonly bars: readonly Bar[]
 }
 
 async function plan(): Promise<Section> {
@@ -115,7 +107,7 @@ async function steering(): Promise<Section> {
     f.proxyCpuUs === undefined ? '' : formatSpread(f.proxyCpuUs, 0),
   ])
   return {
-    text: `## Connections through each path\n\nOne pod opens short connections (16 in flight) to an endpoint on its node; every answer is checked. Client, proxy and server share the machine, so read rates as ratios to \`direct\`. The proxy relays with Node's streams.\n\n${table(['path', 'connections/s', '× direct', 'proxy CPU µs per connection'], rows)}`,
+    text: `## Connections through each path\n\nOne pod opens short connections (16 in flight) to an endpoint on its node; every answer is checked. Client, proxy and server share the machine, so read rates as ratios to \`direct\`. The proxy has one engine.\n\n${table(['path', 'connections/s', '× direct', 'proxy CPU µs per connection'], rows)}`,
     bars: [],
   }
 }
@@ -139,14 +131,10 @@ function barTable(bars: readonly Bar[]): string {
   const rows = bars.map((bar) => [
     bar.what,
     `≤ ${bar.atMost} ${bar.unit}`,
-    `${bar.measured.toFixed(1)} ${bar.unit}`,
+    `${bar.measured.toFixed(bar.digits ?? 1)} ${bar.unit}`,
     bar.measured <= bar.atMost ? 'held' : 'missed',
   ])
   return `## Bars\n\n${table(['what', 'bar', 'measured', ''], rows)}`
-}
-
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  return [head, head.map(() => '---'), ...rows].map((cells) => `| ${cells.join(' | ')} |`).join('\n')
 }
 
 function count(value: number): string {
@@ -158,4 +146,8 @@ function page(sections: readonly string[], verdicts: string): string {
   return `${[intro, ...sections, verdicts].join('\n\n')}\n`
 }
 
-process.exitCode = await main(process.argv.slice(2))
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { rounds: { type: 'string' } },
+})
+process.exitCode = await main(positionals, values.rounds === undefined ? undefined : Number(values.rounds))

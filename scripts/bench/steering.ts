@@ -1,7 +1,6 @@
 // Connection rate and CPU of the two steering mechanisms, beside the kernel's own balancing and a direct connection,
 // in one run on one lab: a pod opens short connections (64 bytes and an answer) to an endpoint of the same node.
 
-import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 
 import { addressesOf, nodeObjects, serviceObjects, writeManifest } from '../../test/conformance/objects.ts'
@@ -11,6 +10,7 @@ import { ROUTED, nodeAddresses } from '../../test/support/lab/topology.ts'
 import { until } from '../../test/support/lab/wait.ts'
 import { mkdirSync } from 'node:fs'
 import { spreadOf, type Spread } from './machine.ts'
+import { cpuUsOf } from './process.ts'
 
 export type Path = 'direct' | 'kernel' | 'sk_lookup' | 'dnat'
 
@@ -107,8 +107,9 @@ async function measurePath(
 
 async function load(lab: Lab, to: string, port: number, proxyPid: number | undefined, path: Path) {
   const client = await lab.peer(CLIENT_POD)
+  const proxyPids = proxyPid === undefined ? [] : [proxyPid]
   await client.connect(to, port, { count: 200, concurrency: CONCURRENCY })
-  const cpuBefore = cpuUsOf(proxyPid)
+  const cpuBefore = cpuUsOf(proxyPids)
   const started = performance.now()
   const seen = await client.connect(to, port, {
     count: CONNECTIONS,
@@ -121,7 +122,7 @@ async function load(lab: Lab, to: string, port: number, proxyPid: number | undef
     throw new Error(`${path}: ${failed.length} of ${CONNECTIONS} failed: ${JSON.stringify(failed[0])}`)
   return {
     connectionsPerSecond: CONNECTIONS / elapsedSeconds,
-    proxyCpuUs: proxyPid === undefined ? undefined : (cpuUsOf(proxyPid) - cpuBefore) / CONNECTIONS,
+    proxyCpuUs: proxyPid === undefined ? undefined : (cpuUsOf(proxyPids) - cpuBefore) / CONNECTIONS,
   }
 }
 
@@ -137,11 +138,4 @@ function findPid(document: unknown): number | undefined {
   if (typeof document !== 'object' || document === null) return undefined
   const { proxy } = document as { proxy?: { pid?: unknown } }
   return typeof proxy?.pid === 'number' ? proxy.pid : undefined
-}
-
-/** Run time of all threads, from the scheduler's nanosecond counters. */
-function cpuUsOf(pid: number | undefined): number {
-  if (pid === undefined) return 0
-  const [runNs] = readFileSync(`/proc/${pid}/schedstat`, 'utf8').split(' ')
-  return Number(runNs) / 1000
 }

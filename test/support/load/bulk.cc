@@ -11,6 +11,7 @@ namespace {
 struct Settings {
   uint64_t streams, rounds, up, down, timeout_ms, nonce;
   Pace client, server;
+  bool answers;
 };
 
 class Bulk {
@@ -52,6 +53,7 @@ private:
     order.up_bytes = settings_.up;
     order.down_bytes = settings_.down;
     order.pace = settings_.server;
+    order.answers = settings_.answers;
     const StreamPlan plan{up_seed(order.nonce), down_seed(order.nonce), settings_.up,
                           settings_.down, settings_.client};
     auto stream = std::make_unique<Stream>(
@@ -126,6 +128,7 @@ int run_bulk(Arguments &arguments) {
   settings.client = settings.server = pace;
   settings.client.read_rate = arguments.number("read-rate", 0);
   settings.server.read_rate = arguments.number("server-read-rate", 0);
+  settings.answers = arguments.text("server-sends", "at-once") == "after";
   Targets targets(arguments);
   arguments.finish();
   return std::make_unique<Bulk>(settings, std::move(targets))->run();

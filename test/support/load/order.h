@@ -22,7 +22,9 @@ enum class OrderKind : uint8_t {
 struct Order {
   char magic[4];
   OrderKind kind;
-  uint8_t padding[3];
+  /** A stream of the server's begins when the client's is over, as an answer does. */
+  uint8_t answers;
+  uint8_t padding[2];
   /** Different for each connection, so that an answer of another one is seen. */
   uint64_t nonce;
   uint64_t up_bytes, down_bytes;

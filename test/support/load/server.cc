@@ -96,7 +96,7 @@ void Listener::forget(Visitor &visitor) {
 void Listener::relay_order(Visitor &, Fd fd, const Order &order) {
   sight.open++;
   const StreamPlan plan{down_seed(order.nonce), up_seed(order.nonce), order.down_bytes,
-                        order.up_bytes, order.pace};
+                        order.up_bytes,         order.pace,           order.answers != 0};
   const auto done = [this](Stream &stream, const std::string &problem) {
     sight.open--;
     sight.bytes_in += stream.received();

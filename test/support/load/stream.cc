@@ -16,8 +16,8 @@ Stream::Stream(Loop &loop, Fd fd, bool connecting, std::string first, const Stre
                Done done)
     : loop_(loop), fd_(std::move(fd)), first_(std::move(first)), plan_(plan),
       done_(std::move(done)), send_pattern_(plan.send_seed), receive_pattern_(plan.receive_seed),
-      random_(plan.send_seed), connected_(!connecting), interest_(EPOLLIN | EPOLLOUT),
-      started_ns_(now_ns()) {
+      random_(plan.send_seed), connected_(!connecting),
+      interest_(EPOLLIN | (plan.answers ? 0u : uint32_t{EPOLLOUT})), started_ns_(now_ns()) {
   loop_.add(fd_.get(), interest_, this);
 }
 
@@ -96,6 +96,8 @@ void Stream::receive_some() {
       receiving_.over = true;
       if (sending_.over)
         end("");
+      else if (plan_.answers)
+        send_some();
       return;
     }
     const size_t size = static_cast<size_t>(count);
@@ -141,7 +143,9 @@ void Stream::rest_for(Direction &direction, uint64_t delay_ns) {
 
 void Stream::update() {
   const uint32_t wanted = (receiving_.over || receiving_.resting ? 0u : uint32_t{EPOLLIN}) |
-                          (sending_.over || sending_.resting ? 0u : uint32_t{EPOLLOUT});
+                          (sending_.over || sending_.resting || (plan_.answers && !receiving_.over)
+                               ? 0u
+                               : uint32_t{EPOLLOUT});
   if (wanted == interest_)
     return;
   // With nothing wanted it must leave the epoll: a reset would be told over and over.

@@ -27,6 +27,8 @@ struct StreamPlan {
   uint32_t send_seed, receive_seed;
   uint64_t send_bytes, receive_bytes;
   Pace pace;
+  /** Sends nothing until the other side's stream is over. */
+  bool answers = false;
 };
 
 class Stream : public Source {
