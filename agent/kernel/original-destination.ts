@@ -1,6 +1,6 @@
 // Where a steered connection was going, seen from the socket that the proxy accepted.
 
-import type { Socket } from 'node:net'
+import type { Server, Socket } from 'node:net'
 
 import { familyOf, parseIp } from '../model/ip.ts'
 import type { Address, Native } from './native-types.ts'
@@ -20,7 +20,7 @@ export function originalDestination(native: Native, socket: Socket): Address | u
 }
 
 /** Node keeps the descriptor in the handle of every socket of its own; no other way leads to it. */
-export function fdOf(socket: Socket): number | undefined {
+export function fdOf(socket: Socket | Server): number | undefined {
   if (!('_handle' in socket)) return undefined
   const handle: unknown = socket._handle
   if (typeof handle !== 'object' || handle === null || !('fd' in handle)) return undefined

@@ -5,8 +5,12 @@
 import { stat } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { ShuntError } from '../model/errors.ts'
+import type { Fd } from './native-types.ts'
+import { fdOf } from './original-destination.ts'
 
 export interface RunLock {
+  /** Whoever has a copy of it holds the lock too; undefined: this version of Node does not tell. */
+  readonly fd: Fd | undefined
   release(): void
 }
 
@@ -26,5 +30,10 @@ export async function takeRunLock(kind: 'agent' | 'proxy', runDir: string): Prom
   server.listen(`\0shunt-${kind}-${dev}-${ino}`, resolve)
   await promise
   server.unref()
-  return { release: () => void server.close() }
+  return { fd: fdOf(server), release: () => void server.close() }
+}
+
+/** The lock of a process that handed over: both hold it until one lets go. */
+export function inheritRunLock(native: { closeFd(fd: Fd): void }, fd: Fd): RunLock {
+  return { fd, release: () => native.closeFd(fd) }
 }

@@ -2,7 +2,6 @@
 // Over a Unix socket only the owner may connect; a socket file that a dead process left is replaced, a live one is not.
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { messageOf, ShuntError } from '../model/errors.ts'
 import type { Log } from '../model/log.ts'
 import { claimSocketPath, ownSocket } from './unix-socket.ts'
@@ -11,6 +10,8 @@ export type ListenPlace =
   | { readonly kind: 'unix'; readonly path: string }
   /** Port 0: any free one, see {@link HttpServer.port}. */
   | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
+  /** Made by somebody else, who says who may connect. The server owns the descriptor; a file stays when it closes. */
+  | { readonly kind: 'fd'; readonly fd: number }
 
 export interface Request {
   readonly method: string
@@ -61,7 +62,7 @@ export async function serveHttp(place: ListenPlace, routes: Routes, log: Log): P
   server.on('error', (error) => log.warn({ error }, 'a listener reported an error'))
   const address = server.address()
   return {
-    port: place.kind === 'tcp' ? (address as AddressInfo).port : 0,
+    port: typeof address === 'object' ? (address?.port ?? 0) : 0,
     async close() {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()))
       server.closeAllConnections()
@@ -71,7 +72,7 @@ export async function serveHttp(place: ListenPlace, routes: Routes, log: Log): P
 }
 
 function listening(server: Server, place: ListenPlace): Promise<void> {
-  const name = place.kind === 'unix' ? place.path : `${place.host}:${place.port}`
+  const name = nameOf(place)
   return new Promise((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => {
       const code =
@@ -87,8 +88,20 @@ function listening(server: Server, place: ListenPlace): Promise<void> {
       resolve()
     })
     if (place.kind === 'unix') server.listen(place.path)
+    else if (place.kind === 'fd') server.listen({ fd: place.fd })
     else server.listen(place.port, place.host)
   })
+}
+
+function nameOf(place: ListenPlace): string {
+  switch (place.kind) {
+    case 'unix':
+      return place.path
+    case 'tcp':
+      return `${place.host}:${place.port}`
+    case 'fd':
+      return `descriptor ${place.fd}`
+  }
 }
 
 async function respond(

@@ -7,6 +7,8 @@ import { join } from 'node:path'
 import type { ErrorCode } from '#agent/model/error-codes.ts'
 import { ShuntError } from '#agent/model/errors.ts'
 import { json, serveHttp, text, type ListenPlace, type Routes } from '#agent/observe/http-json.ts'
+import { loadNative } from '#agent/kernel/native.ts'
+import { copyFd } from '#test/support/copy-fd.ts'
 import { quietLog } from '#test/support/quiet-log.ts'
 
 const ROUTES: Routes = {
@@ -98,6 +100,22 @@ test('a socket that a dead process left is replaced, a live one is not', async (
   const second = await serveHttp({ kind: 'unix', path }, ROUTES, quietLog())
   t.teardown(() => second.close())
   t.is((await ask(path, '/status')).status, 200)
+})
+
+test('two servers on copies of one socket: when one closes, the other answers on the same path', async (t) => {
+  const loaded = loadNative()
+  if (loaded.kind === 'absent') return t.fail(loaded.because)
+  const { native } = loaded
+  const path = join(await folder(t), 'proxy.sock')
+  const fd = native.fdPassing.listenUnix(path, 0o600, 16)
+  const copy = await copyFd(native, fd)
+  const first = await serveHttp({ kind: 'fd', fd }, { 'GET /who': () => text('first') }, quietLog())
+  t.is((await ask(path, '/who')).body, 'first')
+  const second = await serveHttp({ kind: 'fd', fd: copy }, { 'GET /who': () => text('second') }, quietLog())
+  await first.close()
+  t.is((await ask(path, '/who')).body, 'second')
+  await second.close()
+  await t.throwsAsync(ask(path, '/who'), { code: 'ECONNREFUSED' })
 })
 
 test('places that cannot be listened on say why', async (t) => {
