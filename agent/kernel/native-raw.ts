@@ -34,6 +34,23 @@ export interface RawAddon {
   ): void
   connectorCancel(connector: number, id: number): void
   connectorClose(connector: number): void
+  /** `onEvents` is called when there is something to read in the memory. */
+  relayOpen(memory: ArrayBuffer, onEvents: () => void): number
+  relayWake(relay: number): void
+  relayPeek(fd: number, buffer: Uint8Array): number
+  relayAdopt(
+    relay: number,
+    connection: number,
+    client: number,
+    endpoint: number,
+    idleMs: number,
+    halfClosedMs: number,
+    silentMs: number,
+    lifetimeMs: number,
+    toEndpoint: Uint8Array,
+    toClient: Uint8Array,
+  ): void
+  relayClose(relay: number): void
   netlinkOpen(protocol: number): number
   netlinkRequest(socket: number, message: Uint8Array): { errno: number; messages: Uint8Array }
   netlinkClose(socket: number): void
@@ -75,6 +92,11 @@ export const EXPORTS = [
   'connectorConnect',
   'connectorCancel',
   'connectorClose',
+  'relayOpen',
+  'relayWake',
+  'relayPeek',
+  'relayAdopt',
+  'relayClose',
   'netlinkOpen',
   'netlinkRequest',
   'netlinkClose',

@@ -4,6 +4,7 @@
 import type { Family, Ip } from '../model/ip.ts'
 import type { Port } from '../model/port.ts'
 import type { FdPassing } from './fd-passing.ts'
+import type { NativeRelay, RelayOptions } from './native-relay.ts'
 
 /** A file descriptor that the caller owns until it hands it on (to net.Socket, net.Server, or closeFd). */
 export type Fd = number
@@ -20,6 +21,8 @@ export interface Native {
   originalDestination(fd: Fd, family: Family): Address | undefined
   /** Starts the connecting thread. One per process or worker is enough. */
   connector(): Connector
+  /** Starts a relay engine on a thread of its own, with the capabilities that this thread has now. */
+  relay(options: RelayOptions): NativeRelay
   /** Irreversible. Becomes the user and group with exactly these capabilities, sets no_new_privs, and verifies it all. */
   dropPrivileges(target: PrivilegeTarget): void
   netlink(protocol: NetlinkProtocol): NetlinkSocket

@@ -8,6 +8,7 @@ import { nativeFdPassing } from './fd-passing.ts'
 import { nativeBpf } from './native-bpf.ts'
 import { openConnector } from './native-connector.ts'
 import { openNetlink } from './native-netlink.ts'
+import { openRelay } from './native-relay.ts'
 import { nativeSockets } from './native-sockets.ts'
 import { EXPORTS, type RawAddon } from './native-raw.ts'
 import type { Native } from './native-types.ts'
@@ -40,6 +41,7 @@ export function loadNative(wanted = ''): NativeLoad {
     native: {
       ...nativeSockets(raw),
       connector: () => openConnector(raw),
+      relay: (options) => openRelay(raw, options),
       netlink: (protocol) => openNetlink(raw, protocol),
       bpf: nativeBpf(raw),
       fdPassing: nativeFdPassing(raw),

@@ -125,8 +125,11 @@ export interface EngineEvents {
   handedOver(connection: ConnectionId, socket: Socket): void
   /** Once and last, for every connection that was not handed over. */
   ended(connection: ConnectionId, end: RelayEnd): void
-  /** accept failed; connections wait in the queue until it works again. */
-  acceptFailed(code: string): void
+  /**
+   * accept failed so many times; connections wait in the queue until it works again. ENOSPC: the engine had no room, and
+   * so many connections were reset.
+   */
+  acceptFailed(code: string, times: number): void
 }
 
 export type RelayOutcome =

@@ -69,8 +69,9 @@ export class StreamEngine implements Engine {
   addListener(fd: Fd): void {
     const server = this.#serve()
     this.#servers.set(fd, server)
-    // Node listens again on a descriptor that listens already, which sets the length of the queue anew.
-    server.listen({ fd: this.#parts.duplicate(fd), backlog: LISTEN_BACKLOG })
+    // Node listens again on a descriptor that listens already, which sets the length of the queue anew; of a descriptor
+    // it takes that from here alone.
+    server.listen({ fd: this.#parts.duplicate(fd) }, LISTEN_BACKLOG)
   }
 
   /** Listens by itself, where no descriptor can be had. Rejects with what the system said. */
@@ -166,7 +167,7 @@ export class StreamEngine implements Engine {
     server.on('error', (error: NodeJS.ErrnoException) => {
       const code = error.code ?? 'EIO'
       this.#countShortage(code)
-      this.#parts.events.acceptFailed(code)
+      this.#parts.events.acceptFailed(code, 1)
     })
     return server
   }
@@ -178,7 +179,7 @@ export class StreamEngine implements Engine {
       // Reset by its client before it was accepted: it has no address any more.
       socket.on('error', () => {})
       resetSocket(socket)
-      return this.#parts.events.acceptFailed('ECONNABORTED')
+      return this.#parts.events.acceptFailed('ECONNABORTED', 1)
     }
     const destination = this.#parts.destination(socket)
     const id = this.#newId()
