@@ -33,19 +33,24 @@ export function allEndpoints(port: ServicePortPlan): readonly PlanEndpoint[] {
   return [...seen.values()]
 }
 
-/** `ready · this node`, `terminating · node worker-2`. */
+/** `ready · this node`, `terminating · node worker-2 · weight 3`. */
 export function endpointCondition(endpoint: PlanEndpoint): string {
   const where = endpoint.local
     ? 'this node'
     : endpoint.nodeName === ''
       ? 'elsewhere'
       : `node ${endpoint.nodeName}`
-  return `${endpoint.state} · ${where}`
+  const weight = endpoint.weight === undefined ? '' : ` · weight ${endpoint.weight}`
+  return `${endpoint.state} · ${where}${weight}`
 }
 
-/** `yes (annotation)`, or why not. */
-export function steeringText(port: ServicePortPlan): string {
-  return port.steering.kind === 'steered' ? `yes (${port.steering.because})` : `no (${port.steering.because})`
+/** `yes (annotation)`, `yes (policy default/slow)`, `yes (route), policy default/slow`, or why not. */
+export function steeringText({ steering, policy }: ServicePortPlan): string {
+  if (steering.kind === 'none') return `no (${steering.because})`
+  if (policy === undefined) return `yes (${steering.because})`
+  return steering.because === 'policy'
+    ? `yes (policy ${policy.id})`
+    : `yes (${steering.because}), policy ${policy.id}`
 }
 
 export function verdictText(verdict: Verdict): string {

@@ -7,6 +7,7 @@
 import type { Problem } from '../model/errors.ts'
 import { decodeFile, type DecodedText, type FileDocument } from './documents.ts'
 import type { ClusterObject } from './object.ts'
+import { oddReferences } from './references.ts'
 
 /** What one look at a file found. */
 export type FileReading =
@@ -18,6 +19,8 @@ interface Held {
   readonly object: ClusterObject | undefined
   /** The file that it came from. */
   readonly file: string
+  /** On which its document begins; undefined: its document is not to be found any more. */
+  readonly line: number | undefined
 }
 
 interface FileState {
@@ -67,7 +70,16 @@ export class Folder {
       if (state !== undefined) pass.file(file, state)
     }
     this.#held = pass.finish()
-    this.#problems = pass.toldProblems()
+    this.#problems = [...pass.toldProblems(), ...this.#oddities()]
+  }
+
+  /** They stand beside each other in any files, so that the document's line is all that there is to tell. */
+  #oddities(): Problem[] {
+    return oddReferences(this.objects()).flatMap((oddity): Problem[] => {
+      const held = this.#held.get(oddity.object)
+      if (held?.line === undefined) return []
+      return [{ severity: 'warning', ...oddity, file: held.file, line: held.line }]
+    })
   }
 
   /** By `Kind namespace/name`. */
@@ -122,7 +134,7 @@ class Pass {
   finish(): ReadonlyMap<string, Held> {
     for (const [key, held] of this.#before) {
       if (this.#now.has(key) || !this.#doubtful.has(held.file)) continue
-      this.#now.set(key, held)
+      this.#now.set(key, { ...held, line: undefined })
       this.#stale.set(held.file, (this.#stale.get(held.file) ?? 0) + 1)
     }
     return this.#now
@@ -166,12 +178,12 @@ class Pass {
       })
       return
     }
-    const held = good ? { object, file } : this.#before.get(key)
+    const held = good ? { object } : this.#before.get(key)
     // A bad document without a former version leaves the name to a later good one.
     if (held === undefined) return
     if (!good) this.#stale.set(`${file} ${key}`, 1)
     this.#places.set(key, place)
-    this.#now.set(key, { object: held.object, file })
+    this.#now.set(key, { object: held.object, file, line })
   }
 
   #report(file: string, document: FileDocument): void {

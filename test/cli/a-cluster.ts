@@ -7,11 +7,12 @@ import { NO_RULES } from '#agent/datapath/iptables/state.ts'
 import { walkTables } from '#agent/datapath/iptables/walk-tables.ts'
 import type { NodePorts } from '#agent/cli/ports.ts'
 import type { SteerState } from '#agent/datapath/steer/steering.ts'
+import { DEFAULT_CONNECTION_POLICY } from '#agent/model/connection-policy.ts'
 import { FAMILIES } from '#agent/model/ip.ts'
 import type { SteerMode } from '#agent/model/service.ts'
 import type { Plan } from '#agent/plan/plan.ts'
 import { planJson } from '#agent/sync/plan-json.ts'
-import { aService, aSlice, aWorld, planOf } from '#test/support/build.ts'
+import { aService, aSlice, aWorld, idOf, planOf } from '#test/support/build.ts'
 import { fakeDatapath } from '#test/support/fake-datapath.ts'
 
 /** `default/web` with two endpoints, NodePort and affinity, and `default/empty` without endpoints. */
@@ -31,6 +32,34 @@ export function clusterPlan(steer: SteerMode = 'auto'): Plan {
         ports: [{ name: 'http' }],
         endpoints: ['10.244.1.5', { ip: '10.244.2.6', nodeName: 'n2', zone: 'z2' }],
       }),
+    ],
+  })
+}
+
+/** `default/web` with a TrafficPolicy and a TLSRoute whose backend is missing. */
+export function policyPlan(): Plan {
+  const { balancer } = DEFAULT_CONNECTION_POLICY
+  return planOf({
+    services: [aService()],
+    slices: [aSlice({ endpoints: ['10.244.1.5', { ip: '10.244.2.6', nodeName: 'n2', zone: 'z2' }] })],
+    policies: [
+      {
+        id: 'default/slow',
+        service: idOf('web'),
+        connection: { ...DEFAULT_CONNECTION_POLICY, balancer: { ...balancer, kind: 'LeastConnections' } },
+        weights: [{ kind: 'zone', zone: 'z2', weight: 0 }],
+      },
+    ],
+    routes: [
+      {
+        kind: 'TLSRoute',
+        id: 'default/r',
+        service: idOf('web'),
+        tls: {
+          hostnames: ['a.example'],
+          backends: [{ target: { service: idOf('gone'), port: 443 }, weight: 3 }],
+        },
+      },
     ],
   })
 }

@@ -1,7 +1,7 @@
 // Golden outputs of the commands that show a plan.
 
 import test from 'ava'
-import { agentOf, clusterPlan, kernelOf } from './a-cluster.ts'
+import { agentOf, clusterPlan, kernelOf, policyPlan } from './a-cluster.ts'
 import type { FakeParts } from './fake-ports.ts'
 import { golden, runCommand } from './run-command.ts'
 
@@ -10,6 +10,7 @@ const steered = clusterPlan('always')
 
 const KERNEL: FakeParts = { agent: agentOf(plan), node: kernelOf(plan) }
 const PROXY: FakeParts = { agent: agentOf(steered), node: kernelOf(steered, { proxy: true }) }
+const POLICY: FakeParts = { agent: agentOf(policyPlan()) }
 const NOBODY: FakeParts = {}
 
 interface Golden {
@@ -39,8 +40,8 @@ const CASES: readonly Golden[] = [
     parts: KERNEL,
     code: 0,
     stdout: `
-      SERVICE      PORT         FAMILY  ADDRESSES               ENDPOINTS  LOCAL ENDPOINTS  INTERNAL POLICY  EXTERNAL POLICY  AFFINITY  STEERED
-      default/web  http 80/TCP  IPv4    10.96.0.10:80,*:30080  2 (1 here)                1  Cluster          Cluster          -         no (no route or policy selects this port and nothing asks for the proxy)
+      SERVICE      PORT         FAMILY  ADDRESSES               ENDPOINTS  LOCAL ENDPOINTS  INTERNAL POLICY  EXTERNAL POLICY  AFFINITY  POLICY  TLS ROUTES  STEERED
+      default/web  http 80/TCP  IPv4    10.96.0.10:80,*:30080  2 (1 here)                1  Cluster          Cluster          -         -       -           no (no route or policy selects this port and nothing asks for the proxy)
     `,
   },
   {
@@ -60,6 +61,8 @@ const CASES: readonly Golden[] = [
         internalPolicy: Cluster
         externalPolicy: Cluster
         affinity: null
+        policy: null
+        tlsRoutes: []
         steered: true
         steeringReason: annotation
     `,
@@ -117,6 +120,48 @@ const CASES: readonly Golden[] = [
                       endpoint   10.244.1.5:8080   ready · this node
                       endpoint   10.244.2.6:8080   ready · node n2
                       steered    yes (annotation)
+      IPv6        Pods by fd00:244::/48 · NodePorts on every local address, not on loopback
+    `,
+  },
+  {
+    what: 'a Service with a policy and a route',
+    line: 'services',
+    parts: POLICY,
+    code: 0,
+    stdout: `
+      SERVICE      PORT    ADDRESSES       ENDPOINTS  STEERED
+      default/web  80/TCP  10.96.0.10:80  2 (1 here)  yes (route), policy default/slow
+    `,
+  },
+  {
+    what: 'the weights of endpoints',
+    line: 'endpoints -o wide',
+    parts: POLICY,
+    code: 0,
+    stdout: `
+      SERVICE      PORT    FAMILY  ENDPOINT         STATE  HERE  NODE  ZONE  WEIGHT  POOLS
+      default/web  80/TCP  IPv4    10.244.1.5:8080  ready  yes   n1    -          1  cluster,local
+      default/web  80/TCP  IPv4    10.244.2.6:8080  ready  no    n2    z2         0  cluster
+    `,
+  },
+  {
+    what: 'the plan of a policy and a route',
+    line: 'plan',
+    parts: POLICY,
+    code: 0,
+    stdout: `
+      node        n1
+      generation  1
+      semantics   iptables
+      steering    sk_lookup, proxy port 15001, steer auto
+      IPv4        Pods by 10.244.0.0/16 · NodePorts on every local address
+                    default/web/TCP
+                      ClusterIP  10.96.0.10:80   Pods forward to cluster · this node forward to cluster, masqueraded · others forward to cluster, masqueraded · steered
+                      endpoint   10.244.1.5:8080   ready · this node
+                      endpoint   10.244.2.6:8080   ready · node n2 · weight 0
+                      steered    yes (route), policy default/slow
+                      policy     default/slow: LeastConnections
+                      TLS        a.example → default/gone:443 ×3 (refused: there is no Service default/gone)   TLSRoute default/r
       IPv6        Pods by fd00:244::/48 · NodePorts on every local address, not on loopback
     `,
   },

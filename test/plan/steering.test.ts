@@ -62,6 +62,18 @@ const ROWS: readonly Row[] = [
     want: /no route or policy selects/,
   },
   {
+    it: 'a route selects the port by its name',
+    service: { ports: [{ name: 'http' }] },
+    routes: [{ ...ROUTE, section: 'http' }],
+    endpoints: [],
+    want: /none of its addresses/,
+  },
+  {
+    it: 'a route selects another name',
+    routes: [{ ...ROUTE, section: 'http' }],
+    want: /no route or policy selects/,
+  },
+  {
     it: 'the annotation is named before route and option',
     service: { steer: 'always' },
     routes: [ROUTE],

@@ -55,6 +55,7 @@ const COLUMNS: readonly Column<EndpointRow>[] = [
   },
   { name: 'node', value: ({ endpoint }) => endpoint.nodeName },
   { name: 'zone', value: ({ endpoint }) => endpoint.zone, wide: true },
+  { name: 'weight', value: ({ endpoint }) => endpoint.weight ?? 1, align: 'right', wide: true },
   { name: 'pools', value: poolsOf },
 ]
 

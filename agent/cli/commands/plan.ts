@@ -1,6 +1,7 @@
 // shunt plan: every decision about Service semantics on this node, before any kernel mechanism.
 
 import type { FamilyPlan, Frontend, Plan, ServicePortPlan } from '../../plan/plan.ts'
+import { policyText, tlsRouteText } from '../../plan/policy-text.ts'
 import { planJson } from '../../sync/plan-json.ts'
 import type { Command } from '../command.ts'
 import { EXIT } from '../exit.ts'
@@ -91,6 +92,11 @@ function portBranch(port: ServicePortPlan): Branch {
         : endpoints),
       ...affinity,
       { label: 'steered', text: steeringText(port) },
+      ...(port.policy === undefined ? [] : [{ label: 'policy', text: policyText(port.policy) }]),
+      ...port.tlsRoutes.map((entry) => ({
+        label: 'TLS',
+        text: `${tlsRouteText(entry)}   TLSRoute ${entry.route}`,
+      })),
     ],
   }
 }

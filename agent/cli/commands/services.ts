@@ -62,6 +62,13 @@ const COLUMNS: readonly Column<ServicePortPlan>[] = [
     text: (port) => (port.affinitySeconds === undefined ? '' : `${port.affinitySeconds}s`),
     wide: true,
   },
+  { name: 'policy', value: (port) => port.policy?.id ?? null, wide: true },
+  {
+    name: 'tlsRoutes',
+    value: (port) => [...new Set(port.tlsRoutes.map(({ route }) => route))],
+    text: (port) => [...new Set(port.tlsRoutes.map(({ route }) => route))].join(','),
+    wide: true,
+  },
   {
     name: 'steered',
     value: (port) => port.steering.kind === 'steered',
