@@ -25,6 +25,12 @@ export interface ValueType<T> {
 /** `host:port`; undefined: not served. */
 export type Address = { readonly host: Ip; readonly port: number } | undefined
 
+/** Where lines are written. */
+export type LinesPlace =
+  | { readonly kind: 'off' | 'stdout' | 'stderr' }
+  /** Absolute. */
+  | { readonly kind: 'file'; readonly path: string }
+
 export const text: ValueType<string> = scalar('text', (given) => ok(given.trim()), String)
 
 /** A file or folder; '' means none. Relative paths start at the working folder. */
@@ -32,6 +38,19 @@ export const path: ValueType<string> = scalar(
   'path',
   (given) => (given.includes('\0') ? bad('a path') : ok(given === '' ? '' : resolve(given))),
   String,
+)
+
+/** `off`, `stdout`, `stderr`, or a file; one of these names is a file as `./off`. */
+export const linesPlace: ValueType<LinesPlace> = scalar<LinesPlace>(
+  'off | stdout | stderr | path',
+  (given) => {
+    const word = given.trim()
+    if (word === 'off' || word === 'stdout' || word === 'stderr') return ok({ kind: word })
+    return word === '' || word.includes('\0')
+      ? bad('off, stdout, stderr or the path of a file')
+      : ok({ kind: 'file', path: resolve(word) })
+  },
+  (value) => (value.kind === 'file' ? value.path : value.kind),
 )
 
 export const flag: ValueType<boolean> = {
