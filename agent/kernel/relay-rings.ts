@@ -48,8 +48,8 @@ export class RelayRings {
   readonly #addresses: RelayAddresses
   readonly #commandsAt: number
   readonly #slotsAt: number
-  #eventTail = 0
-  #commandHead = 0
+  #eventTail = FIRST_COUNT
+  #commandHead = FIRST_COUNT
 
   constructor(sizes: RingSizes) {
     this.#sizes = sizes
@@ -64,6 +64,8 @@ export class RelayRings {
     this.#words[WORD.eventCapacity] = sizes.events
     this.#words[WORD.commandCapacity] = sizes.commands
     this.#words[WORD.slots] = sizes.slots
+    for (const word of [WORD.eventHead, WORD.eventTail, WORD.commandHead, WORD.commandTail])
+      this.#words[word] = FIRST_COUNT
   }
 
   /**
@@ -267,6 +269,12 @@ export class RelayRings {
     return this.#doubles[(at + EVENT.durationUs) >> 3] ?? 0
   }
 }
+
+/**
+ * Counts wrap after 2^32, which takes a busy engine a day or two. They begin shortly before that, so that every run of
+ * every engine goes through it.
+ */
+const FIRST_COUNT = -200
 
 type Outcome = keyof typeof OUTCOME
 

@@ -17,14 +17,19 @@ if (loaded.kind === 'absent') throw new Error(loaded.because)
 const { native } = loaded
 
 const nativeEngine = (events: EngineEvents): Engine =>
-  new NativeEngine({ clock: systemClock, open: native.relay, connections: 4_096, events })
+  new NativeEngine({
+    clock: systemClock,
+    open: (options) => native.relay(options),
+    connections: 4_096,
+    events,
+  })
 
 const streamEngine = (events: EngineEvents, port: number): Engine =>
   new StreamEngine({
     clock: systemClock,
     dialer: nativeDialer(() => native.connector()),
     destination: streamDestination(port, () => undefined),
-    duplicate: native.duplicateFd,
+    duplicate: (fd) => native.duplicateFd(fd),
     events,
   })
 
