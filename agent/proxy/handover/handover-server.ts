@@ -242,10 +242,10 @@ export class HandoverServer {
     try {
       for (const part of this.#parts.state()) {
         if (!this.#callers.has(caller)) return
-        this.#say(caller, { kind: 'state', part, last: false })
+        this.#say(caller, { kind: 'state', part })
         await new Promise((resolve) => setImmediate(resolve))
       }
-      this.#say(caller, { kind: 'state', part: null, last: true })
+      this.#say(caller, { kind: 'described' })
     } catch (error) {
       this.#step({ kind: 'broken', by: caller, because: messageOf(error) })
     }

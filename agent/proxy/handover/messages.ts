@@ -32,7 +32,9 @@ export interface Hello {
 export type PredecessorMessage =
   | Answer
   /** In parts, so that neither side stops for long over a large one. */
-  | { readonly kind: 'state'; readonly part: unknown; readonly last: boolean }
+  | { readonly kind: 'state'; readonly part: unknown }
+  /** That was all of it. */
+  | { readonly kind: 'described' }
   /** It will not change its mind: begin to accept. */
   | { readonly kind: 'go' }
   /** It goes on as before; the successor must not accept. */
@@ -110,7 +112,8 @@ export function predecessorMessage(value: unknown): PredecessorMessage | string 
     case 'refused':
       return answer(value)
     case 'state':
-      return { kind, part: value['part'], last: value['last'] === true }
+      return { kind, part: value['part'] }
+    case 'described':
     case 'go':
       return { kind }
     case 'cancelled':

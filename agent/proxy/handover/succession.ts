@@ -33,6 +33,7 @@ export class Succession {
   /** The channel; becomes one of those that a later successor gets. */
   readonly channel: Socket
   readonly #parts: SuccessionParts
+  readonly #kept: unknown[] = []
   readonly #described = Promise.withResolvers<readonly unknown[]>()
   readonly #go = Promise.withResolvers<void>()
   #state: SuccessorState = { kind: 'calling' }
@@ -107,8 +108,11 @@ export class Succession {
       case 'disarm':
         this.#disarm()
         break
+      case 'keep':
+        this.#kept.push(effect.part)
+        break
       case 'prepare':
-        this.#described.resolve(effect.parts)
+        this.#described.resolve(this.#kept)
         break
       case 'accept':
         this.#go.resolve()

@@ -7,7 +7,7 @@ export type SuccessorState =
   /** Said hello. */
   | { readonly kind: 'calling' }
   /** Has the sockets, waits for the state. */
-  | { readonly kind: 'granted'; readonly parts: readonly unknown[] }
+  | { readonly kind: 'granted' }
   /** Builds itself. `alone`: the predecessor is dead. */
   | { readonly kind: 'preparing'; readonly alone: boolean }
   /** Waits for `go`. */
@@ -43,8 +43,10 @@ export type SuccessorEffect =
   | { readonly kind: 'tell'; readonly message: 'received' | 'ready' | 'serving' }
   | { readonly kind: 'arm'; readonly delayMs: number }
   | { readonly kind: 'disarm' }
-  /** The parts of its state; fewer if the predecessor died before it had told all. */
-  | { readonly kind: 'prepare'; readonly parts: readonly unknown[] }
+  /** A part of what the predecessor knows. */
+  | { readonly kind: 'keep'; readonly part: unknown }
+  /** With what was kept, which is not all if the predecessor died before it had told all. */
+  | { readonly kind: 'prepare' }
   | { readonly kind: 'accept' }
   | { readonly kind: 'report'; readonly report: DrainingReport }
   /** Tell it, hang up, close what was received, end with an error. */
@@ -90,7 +92,7 @@ function heard(state: SuccessorState, message: PredecessorMessage): SuccessorSte
       if (state.kind !== 'calling') break
       if (!message.last) return { state, effects: [] }
       return {
-        state: { kind: 'granted', parts: [] },
+        state: { kind: 'granted' },
         effects: [
           { kind: 'tell', message: 'received' },
           { kind: 'arm', delayMs: STATE_TIMEOUT_MS },
@@ -106,7 +108,13 @@ function heard(state: SuccessorState, message: PredecessorMessage): SuccessorSte
       })
     case 'state':
       if (state.kind !== 'granted') break
-      return described([...state.parts, message.part], message.last)
+      return { state, effects: [{ kind: 'keep', part: message.part }] }
+    case 'described':
+      if (state.kind !== 'granted') break
+      return {
+        state: { kind: 'preparing', alone: false },
+        effects: [{ kind: 'disarm' }, { kind: 'prepare' }],
+      }
     case 'go':
       if (state.kind !== 'ready') break
       return {
@@ -123,21 +131,13 @@ function heard(state: SuccessorState, message: PredecessorMessage): SuccessorSte
   return fail({ kind: 'broken', because: `the running proxy said ${message.kind} out of turn` })
 }
 
-function described(parts: readonly unknown[], last: boolean): SuccessorStep {
-  if (!last) return { state: { kind: 'granted', parts }, effects: [] }
-  return {
-    state: { kind: 'preparing', alone: false },
-    effects: [{ kind: 'disarm' }, { kind: 'prepare', parts }],
-  }
-}
-
 /** The predecessor has ended without a word. */
 function lost(state: SuccessorState): SuccessorStep {
   switch (state.kind) {
     case 'granted':
       return {
         state: { kind: 'preparing', alone: true },
-        effects: [{ kind: 'disarm' }, { kind: 'prepare', parts: state.parts }],
+        effects: [{ kind: 'disarm' }, { kind: 'prepare' }],
       }
     case 'preparing':
     case 'taking':

@@ -127,7 +127,7 @@ class World {
         this.#toSuccessor.push({ kind: 'granted', version: 1, pid: 1, sockets: [], last: true })
       if (effect.kind === 'refuse')
         this.#toSuccessor.push({ kind: 'refused', version: 1, pid: 1, because: effect.because })
-      if (effect.kind === 'describe') this.#toSuccessor.push({ kind: 'state', part: null, last: true })
+      if (effect.kind === 'describe') this.#toSuccessor.push({ kind: 'described' })
       if (effect.kind === 'go') {
         this.toldToGo = true
         this.#toSuccessor.push({ kind: 'go' })

@@ -139,7 +139,7 @@ test('sockets, state and the word go over; the predecessor retires and tells how
     { role: 'draining', pid: 3 },
   ])
   const { succession, heard } = succeed(t, called)
-  t.deepEqual(await succession.state(), [{ affinity: [1, 2] }, { affinity: [3] }, null])
+  t.deepEqual(await succession.state(), [{ affinity: [1, 2] }, { affinity: [3] }])
   await succession.ready()
   t.false(predecessor.retired())
   succession.serving()
