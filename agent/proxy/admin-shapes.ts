@@ -39,6 +39,20 @@ export interface ProxyStatus {
     readonly refused: Readonly<Record<string, number>>
   }
   readonly affinityRecords: number
+  readonly workers: readonly WorkerStatus[]
+}
+
+export interface WorkerStatus {
+  readonly number: number
+  /** `stalled`: it does not go round, and another accepts for it. `lost`: its thread ended and cannot be replaced yet. */
+  readonly state: 'healthy' | 'stalled' | 'lost'
+  readonly relay: 'native' | 'stream'
+  readonly connections: number
+  readonly accepted: number
+  /** Pipes in use and in its pool. */
+  readonly pipes: number
+  /** Bytes spliced and copied, and what it ran short of. */
+  readonly counters: Readonly<Record<string, number>>
 }
 
 /** GET /connections */
@@ -54,8 +68,13 @@ export interface ProxyConnections {
 /** One connection and who decided what. */
 export interface ConnectionRecord {
   readonly id: number
-  /** `ip:port`. */
+  /** Which one's engine has it. */
+  readonly worker: number
+  /** `ip:port`: whose connection it is. */
   readonly client: string
+  /** `ip:port` of who connected, where its PROXY header named another client; null: the client itself. */
+  readonly peer: string | null
+  /** `unknown`: the kernel did not know. */
   readonly originalDestination: string
   readonly clientKind: ClientKind | null
   /** Key of the Service port; null: none was found. */
@@ -70,9 +89,9 @@ export interface ConnectionRecord {
     readonly why: readonly string[]
   } | null
   readonly attempts: readonly AttemptRecord[]
-  /** `accepted`, `connecting`, `relaying`, `halfClosed`, `closing`, or `ended`. */
+  /** `accepted`, `peeking`, `connecting`, `waiting`, `relaying`, `answering`, `refusing`, or `ended`. */
   readonly state: string
-  /** `closed`, `reset-by-client`, `refused: no-frontend`, `unreachable`, ...; null: it lives. */
+  /** `closed`, `reset-by-client`, `refused: no-frontend`, `deadline`, `worker-lost`, ...; null: it lives. */
   readonly ended: string | null
   readonly fromClientBytes: number
   readonly fromEndpointBytes: number
@@ -80,12 +99,22 @@ export interface ConnectionRecord {
   readonly sinceMs: number
   /** Until now, or until it ended. */
   readonly durationMs: number
+  /** Of each leg when it ended; null: it lives, there was none, or the engine cannot tell. */
+  readonly tcp: { readonly client: LegRecord | null; readonly endpoint: LegRecord | null }
+}
+
+/** What TCP_INFO said. */
+export interface LegRecord {
+  readonly rttUs: number
+  readonly rttVarianceUs: number
+  readonly retransmits: number
+  readonly lost: number
 }
 
 export interface AttemptRecord {
   /** `ip:port`. */
   readonly endpoint: string
-  /** `connecting`, `connected`, or the name of the errno. */
+  /** `connecting`, `connected`, `cancelled`, or the name of the errno. */
   readonly result: string
   readonly durationMs: number
 }

@@ -9,21 +9,20 @@ import { systemClock } from '../kernel/clock.ts'
 import { openHeartbeat } from '../kernel/heartbeat.ts'
 import { loadNative } from '../kernel/native.ts'
 import type { Native } from '../kernel/native-types.ts'
-import { fdOf, originalDestination } from '../kernel/original-destination.ts'
+import { fdOf } from '../kernel/original-destination.ts'
+import { takeRunLock } from '../kernel/run-lock.ts'
 import { openSteerListeners, type ListeningSocket, type SteerListeners } from '../kernel/steer-socket.ts'
 import { ShuntError } from '../model/errors.ts'
 import type { Log } from '../model/log.ts'
 import { serveHttp, type HttpServer } from '../observe/http-json.ts'
-import { createMetrics, type MetricsRegistry } from '../observe/metrics.ts'
+import { createMetrics } from '../observe/metrics.ts'
 import { adminRoutes } from './admin.ts'
 import { connectionLimit } from './connection-limit.ts'
-import { destinationOf } from './destination.ts'
-import { LISTEN_BACKLOG } from './listener.ts'
+import { LISTEN_BACKLOG } from './engine/stream-engine.ts'
 import { watchLoopDelay } from './loop-delay.ts'
 import type { ProxyOptions } from './options.ts'
-import { takeRunLock } from '../kernel/run-lock.ts'
+import { chooseRelay } from './relay.ts'
 import { RunningProxy } from './running-proxy.ts'
-import { nativeDialer } from './upstream.ts'
 
 /**
  * Serves until SIGTERM or SIGINT, then drains; a second signal drains in a hurry. Resolves with the exit code. Throws
@@ -47,7 +46,24 @@ export async function runProxy(options: ProxyOptions, log: Log): Promise<number>
     log.warn({ because: listeners.skLookup.because }, 'sk_lookup is off; DNAT alone can steer')
     degraded.push(`sk_lookup is off: ${listeners.skLookup.because}`)
   }
-  const proxy = await prepareProxy(options, native, listeners, metrics, log, degraded)
+  const relay = chooseRelay(options, native, systemClock)
+  const proxy = new RunningProxy(options, {
+    clock: systemClock,
+    random: Math.random,
+    log,
+    metrics,
+    pid: process.pid,
+    uid: () => process.getuid?.() ?? 0,
+    sockets: listeners.sockets,
+    closeSocket: (fd) => native.closeFd(fd),
+    workers: relay.kind === 'stream' ? 1 : workerCount(options.workers),
+    makeEngine: relay.makeEngine,
+    maxConnections: connectionLimit(options.maxConnections, await readFile('/proc/self/limits', 'utf8')),
+    heartbeat: openHeartbeat(native),
+    skLookup: listeners.skLookup.kind === 'attached',
+    degraded: () => degraded,
+  })
+  metrics.beforeText((scraped) => proxy.publish(scraped))
   const admin = adminRoutes({
     status: () => proxy.status(),
     connections: () => proxy.connections(),
@@ -58,21 +74,21 @@ export async function runProxy(options: ProxyOptions, log: Log): Promise<number>
     await serveHttp({ kind: 'unix', path: options.paths.proxySocket }, admin, log),
   ]
   open.defer(() => Promise.all(servers.map((server) => server.close())).then(() => {}))
-  if (!(await tellsDescriptors(options.paths.proxySocket)))
-    degraded.push('this version of Node does not tell descriptors of sockets: DNAT cannot steer')
   if (options.metricsAddress !== undefined) {
     const { ip: host, port } = options.metricsAddress
     const routes = { 'GET /metrics': admin['GET /metrics'] }
     servers.push(await serveHttp({ kind: 'tcp', host, port }, routes, log))
   }
-  await proxy.listen()
+  if (relay.kind === 'stream' && !(await tellsDescriptors(options.paths.proxySocket)))
+    degraded.push('this version of Node does not tell descriptors of sockets: DNAT cannot steer')
   giveUpRoot(options, native, log)
 
   const stopWatching = watchLoopDelay(systemClock, metrics)
   open.defer(stopWatching)
   const signals = hearSignals(proxy, log)
   open.defer(signals.forget)
-  await proxy.serve()
+  await proxy.prepare()
+  proxy.begin()
   log.info({ pid: process.pid, uid: process.getuid?.(), port: options.port }, 'the proxy is ready')
   await signals.drained
   return 0
@@ -111,32 +127,7 @@ function workerCount(wanted = 0): number {
   return wanted === 0 ? availableParallelism() : wanted
 }
 
-async function prepareProxy(
-  options: ProxyOptions,
-  native: Native,
-  { sockets, skLookup }: SteerListeners,
-  metrics: MetricsRegistry,
-  log: Log,
-  degraded: string[],
-): Promise<RunningProxy> {
-  const limit = connectionLimit(options.maxConnections, await readFile('/proc/self/limits', 'utf8'))
-  return new RunningProxy(options, limit, {
-    clock: systemClock,
-    random: Math.random,
-    log,
-    metrics,
-    pid: process.pid,
-    uid: () => process.getuid?.() ?? 0,
-    listeners: sockets,
-    originalDestination: destinationOf(options.port, (socket) => originalDestination(native, socket)),
-    dialer: nativeDialer(() => native.connector()),
-    heartbeat: openHeartbeat(native),
-    skLookup: skLookup.kind === 'attached',
-    degraded: () => degraded,
-  })
-}
-
-/** The one undocumented thing that the proxy rests on, tried on a socket like any other. */
+/** The one undocumented thing that the stream engine rests on, tried on a socket like any other. */
 async function tellsDescriptors(socketPath: string): Promise<boolean> {
   const socket = connect(socketPath)
   try {
@@ -147,6 +138,7 @@ async function tellsDescriptors(socketPath: string): Promise<boolean> {
   }
 }
 
+/** Capabilities belong to threads: those that the engines start later inherit what is left. */
 function giveUpRoot({ uid, gid }: ProxyOptions, native: Native, log: Log): void {
   if (!becomesAnother(uid)) return
   native.dropPrivileges({ uid, gid, keepCapabilities: ['NET_ADMIN', 'NET_BIND_SERVICE'] })

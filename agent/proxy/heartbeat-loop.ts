@@ -57,12 +57,17 @@ export class HeartbeatLoop {
     this.#beat()
   }
 
-  /** For good. The kernel stops steering at once, or within the timeout if it refuses even that. */
-  stop(): void {
-    if (this.#stopped) return
+  /** For good, leaving what the kernel knows as it is: another process beats from now on. */
+  cede(): void {
     this.#stopped = true
     this.#because = 'stopped'
     this.#cancelTimer?.()
+  }
+
+  /** For good. The kernel stops steering at once, or within the timeout if it refuses even that. */
+  stop(): void {
+    if (this.#stopped) return
+    this.cede()
     try {
       this.#heartbeat.withdraw()
     } catch (error) {

@@ -2,7 +2,6 @@
 
 import type { Ip } from '../model/ip.ts'
 import type { Port } from '../model/port.ts'
-import type { PumpLimits } from './pump/pump.ts'
 
 export interface ProxyOptions {
   readonly paths: ProxyPaths
@@ -15,34 +14,27 @@ export interface ProxyOptions {
   readonly metricsAddress: { readonly ip: Ip; readonly port: Port } | undefined
   /** 0: as many as the descriptors allow. */
   readonly maxConnections: number
-  /** Engines, each with a listener of its own; 0: one for each CPU. */
+  /** Engines, each with a listener of its own; 0, the default: one for each CPU. */
   readonly workers?: number
   /** What relays; `auto` (the default) takes the stream engine where the native one does not start. */
-  readonly relay?: 'auto' | 'native' | 'stream'
-  /** Default: DEFAULT_CONNECT_TIMEOUTS. */
-  readonly timeouts?: ConnectTimeouts
-  /** Default: DEFAULT_PUMP_LIMITS. */
-  readonly limits?: PumpLimits
+  readonly relay?: RelayChoice
+  /** Another proxy runs in this folder: `auto` (the default) takes over from it, `never` refuses to start. */
+  readonly handover?: 'auto' | 'never'
+  /** How long a proxy that handed over keeps its connections; default 10 min; 0: as long as they last. */
+  readonly handoverDrainMs?: number
   /** How long a stopping proxy waits for its connections to end before it resets them; default 30 s. */
   readonly drainMs?: number
 }
 
-export interface ConnectTimeouts {
-  readonly connectTimeoutMs: number
-  readonly deadlineMs: number
-}
-
-/**
- * An attempt outlives the first repetition of a lost SYN, which Linux sends after 1 s; the deadline is what impatient
- * clients wait for a connection.
- */
-export const DEFAULT_CONNECT_TIMEOUTS: ConnectTimeouts = { connectTimeoutMs: 2_000, deadlineMs: 10_000 }
+export type RelayChoice = 'auto' | 'native' | 'stream'
 
 /** Of one run folder; the configuration's Paths fit. */
 export interface ProxyPaths {
   readonly runDir: string
   /** Admin socket. */
   readonly proxySocket: string
+  /** Where a successor asks for the sockets. */
+  readonly handoverSocket: string
   /** The agent's control channel. */
   readonly viewSocket: string
   readonly stateDir: string
@@ -54,3 +46,4 @@ export interface ProxyPaths {
 }
 
 export const DEFAULT_DRAIN_MS = 30_000
+export const DEFAULT_HANDOVER_DRAIN_MS = 600_000

@@ -1,28 +1,32 @@
-// A proxy put together from its parts, without knowing how the kernel was asked: listeners, heartbeat and dialer come
-// from outside, so that tests run the very same on loopback. Its life: start, serve, drain, closed.
+// A proxy put together from its parts, without knowing how the kernel was asked: listeners, engines and heartbeat come
+// from outside, so that tests run the very same without a kernel. Its life: prepare, begin, then drain, or retire to a
+// successor and drain.
 
-import type { Socket } from 'node:net'
 import type { Heartbeat } from '../kernel/heartbeat.ts'
-import { selfTestAnswer } from '../kernel/steer-socket.ts'
+import type { Fd } from '../kernel/native-types.ts'
+import { selfTestAnswer, type ListeningSocket } from '../kernel/steer-socket.ts'
 import type { Clock, Random } from '../model/clock.ts'
-import { hostPort, parseIp } from '../model/ip.ts'
+import { FAMILIES } from '../model/ip.ts'
 import type { Log } from '../model/log.ts'
-import type { Metrics } from '../model/metrics.ts'
+import type { Metrics, ScrapedMetrics } from '../model/metrics.ts'
 import { HEARTBEAT_INTERVAL_MS, HEARTBEAT_TIMEOUT_S } from '../model/steering-names.ts'
-import type { ProxyConnections, ProxyStatus } from './admin-shapes.ts'
+import type { ConnectionRecord, ProxyConnections, ProxyStatus } from './admin-shapes.ts'
+import { recordOf } from './connection-record.ts'
+import { ConnectionTable } from './connection-table.ts'
 import { CurrentView } from './current-view.ts'
+import { AffinityTable } from './decision/affinity.ts'
+import { exportState, importState } from './decision/handover-state.ts'
+import { Traffic } from './decision/traffic.ts'
 import type { ProxyView } from './decision/view.ts'
+import type { Engine, EngineEvents } from './engine/engine.ts'
 import { HeartbeatLoop } from './heartbeat-loop.ts'
-import { Intake, type Destination } from './intake.ts'
+import { Intake } from './intake.ts'
+import { Journal } from './journal.ts'
 import { LastView, loadLastView } from './last-view.ts'
-import { startListener, type Listener, type ListenerSource } from './listener.ts'
 import { interfaceAddresses } from './local-addresses.ts'
-import { DEFAULT_CONNECT_TIMEOUTS, DEFAULT_DRAIN_MS, type ProxyOptions } from './options.ts'
-import { DEFAULT_PUMP_LIMITS } from './pump/pump.ts'
-import { createStreamPump } from './pump/stream-pump.ts'
-import { Sessions } from './sessions.ts'
-import type { Dialer } from './upstream.ts'
+import { DEFAULT_DRAIN_MS, type ProxyOptions } from './options.ts'
 import { ViewClient } from './view-client.ts'
+import { Workers } from './workers.ts'
 
 export interface ProxyParts {
   readonly clock: Clock
@@ -30,11 +34,15 @@ export interface ProxyParts {
   readonly log: Log
   readonly metrics: Metrics
   readonly pid: number
-  readonly listeners: readonly ListenerSource[]
-  readonly originalDestination: (socket: Socket) => Destination
-  readonly dialer: Dialer
+  /** Listening already; it owns them from here on. */
+  readonly sockets: readonly ListeningSocket[]
+  readonly closeSocket: (fd: Fd) => void
+  readonly workers: number
+  readonly makeEngine: (events: EngineEvents) => Engine
+  readonly maxConnections: number
   readonly heartbeat: Heartbeat
   readonly skLookup: boolean
+  readonly accessLog?: (record: ConnectionRecord) => void
   /** What it does without, as sentences. */
   readonly degraded: () => readonly string[]
   readonly uid: () => number
@@ -47,42 +55,56 @@ const LISTED_CONNECTIONS = 10_000
 /** What an agent that is there takes to send its view. */
 const FIRST_VIEW_WAIT_MS = 1_000
 const SWEEP_INTERVAL_MS = 60_000
+/** Engines tell of connections that were reset a moment later. */
+const LAST_WORDS_MS = 1_000
 
 export class RunningProxy {
   readonly #options: ProxyOptions
   readonly #parts: ProxyParts
   readonly #current = new CurrentView()
-  readonly #sessions = new Sessions()
+  readonly #table = new ConnectionTable()
+  readonly #affinity = new AffinityTable()
+  readonly #traffic = new Traffic()
+  readonly #journal: Journal
   readonly #intake: Intake
+  readonly #workers: Workers
   readonly #heartbeat: HeartbeatLoop
   readonly #viewClient: ViewClient
   readonly #lastView: LastView
-  readonly #maxConnections: number
   readonly #startedAtMs: number
   readonly #hurry = Promise.withResolvers<void>()
   /** It gave a view, or there is no agent to talk to. */
   readonly #agentSpoke = Promise.withResolvers<void>()
-  #listeners: readonly Listener[] = []
   #state: Exclude<ProxyStatus['state'], 'waiting'> = 'starting'
   #cancelSweep: (() => void) | undefined
+  #accepting = true
+  #draining: { readonly sinceMs: number; readonly untilMs: number } | undefined
   #drained: Promise<void> | undefined
 
-  constructor(options: ProxyOptions, maxConnections: number, parts: ProxyParts) {
+  constructor(options: ProxyOptions, parts: ProxyParts) {
     this.#options = options
     this.#parts = parts
-    this.#maxConnections = maxConnections
     this.#startedAtMs = parts.clock.wallMs()
-    this.#intake = new Intake({
+    this.#journal = new Journal(parts)
+    const intake = new Intake({
       ...parts,
-      sessions: this.#sessions,
+      table: this.#table,
+      journal: this.#journal,
+      affinity: this.#affinity,
+      traffic: this.#traffic,
       local: interfaceAddresses(parts.clock),
       view: () => this.#current.view,
-      timeouts: options.timeouts ?? DEFAULT_CONNECT_TIMEOUTS,
-      limits: options.limits ?? DEFAULT_PUMP_LIMITS,
-      maxConnections,
       listenerPort: options.port,
-      pump: createStreamPump(parts.clock),
       selfTestAnswer: () => selfTestAnswer(parts.pid, this.#current.view?.generation ?? 0),
+    })
+    this.#intake = intake
+    this.#workers = new Workers({
+      ...parts,
+      log: parts.log.child({ component: 'workers' }),
+      count: parts.workers,
+      listeners: byFamily(parts.sockets),
+      makeEngine: (worker) => parts.makeEngine(intake.events(worker)),
+      lose: (worker) => intake.lose(worker),
     })
     this.#heartbeat = new HeartbeatLoop(parts.heartbeat, {
       ...parts,
@@ -102,24 +124,8 @@ export class RunningProxy {
     this.#lastView = new LastView(options.paths.lastView, parts.clock, parts.log)
   }
 
-  /** Accepts from now on; without a view it refuses, and without a heartbeat nobody comes. */
-  async listen(): Promise<void> {
-    this.#listeners = await Promise.all(
-      this.#parts.listeners.map((source) =>
-        startListener(source, {
-          ...this.#parts,
-          take: (socket, destination) => this.#intake.take(socket, destination),
-          acceptFailed: (error) =>
-            this.#parts.metrics.add('shunt_proxy_refused_total', {
-              reason: `accept ${error.code ?? 'failed'}`,
-            }),
-        }),
-      ),
-    )
-  }
-
-  /** Takes the last view from disk, talks to the agent, and lets the kernel steer. */
-  async serve(): Promise<void> {
+  /** Takes the last view from disk and talks to the agent. Connections wait in the queues of the listeners. */
+  async prepare(): Promise<void> {
     const { log } = this.#parts
     const loaded = await loadLastView(this.#options.paths.lastView)
     if (loaded.kind === 'bad')
@@ -138,10 +144,16 @@ export class RunningProxy {
       this.#lastView.save(view)
       this.#agentSpoke.resolve()
     })
-    this.#state = 'serving'
     this.#viewClient.start()
     // While no proxy was there the agent may have let the kernel steer what the view from disk does not know.
     await this.#wait(FIRST_VIEW_WAIT_MS, this.#agentSpoke.promise)
+  }
+
+  /** Accepts, and lets the kernel steer. Threads inherit what this one may do: root is given up before. Throws what an
+   * engine throws that cannot be had. */
+  begin(): void {
+    this.#workers.start()
+    this.#state = 'serving'
     this.#heartbeat.start()
     this.#sweepLater()
   }
@@ -151,13 +163,19 @@ export class RunningProxy {
   }
 
   connections(): ProxyConnections {
-    const live = this.#sessions.live(LISTED_CONNECTIONS)
-    const liveOmitted = this.#sessions.size - live.length
-    return { live, ended: this.#sessions.recent(), ...(liveOmitted === 0 ? {} : { liveOmitted }) }
+    const { clock } = this.#parts
+    const live = this.#table.live(LISTED_CONNECTIONS)
+    const liveOmitted = this.#table.size - live.length
+    return {
+      live: live.map((connection) => recordOf(connection, clock)),
+      ended: this.#table.ended().map((connection) => recordOf(connection, clock)),
+      ...(liveOmitted === 0 ? {} : { liveOmitted }),
+    }
   }
 
   status(): ProxyStatus {
     const view = this.#current.view
+    const { port } = this.#options
     return {
       pid: this.#parts.pid,
       version: this.#options.version,
@@ -177,23 +195,70 @@ export class RunningProxy {
             },
       agentConnected: this.#viewClient.connected,
       skLookup: this.#parts.skLookup,
-      listeners: [
-        ...new Set(
-          this.#listeners.map(({ address }) => {
-            const ip = parseIp(address.ip)
-            return ip === undefined ? `${address.ip}:${address.port}` : hostPort(ip, address.port)
-          }),
-        ),
-      ],
+      listeners: FAMILIES.filter((each) => this.#parts.sockets.some(({ family }) => family === each)).map(
+        (family) => (family === 'IPv4' ? `0.0.0.0:${port}` : `[::]:${port}`),
+      ),
       heartbeat: this.#heartbeat.status,
       connections: {
-        open: this.#sessions.size,
-        max: this.#maxConnections,
+        open: this.#table.size,
+        max: this.#parts.maxConnections,
         accepted: this.#intake.accepted,
-        refused: this.#intake.refused(),
+        refused: this.#journal.refusals(),
       },
-      affinityRecords: this.#intake.affinity.size,
+      affinityRecords: this.#affinity.size,
+      workers: this.#workers.status(),
     }
+  }
+
+  /** Metrics that are asked for rather than kept. */
+  publish(metrics: ScrapedMetrics): void {
+    this.#journal.publish(metrics, this.#table, this.#current.view)
+    this.#workers.publish(metrics)
+  }
+
+  /** For a successor, who gets copies. */
+  listenerFds(): readonly ListeningSocket[] {
+    return this.#parts.sockets
+  }
+
+  /** What it learnt, for a successor: plain JSON, in parts of which none takes long to write. */
+  *exportState(): Iterable<unknown> {
+    const memory = { traffic: this.#traffic, affinity: this.#affinity }
+    yield* exportState(memory, this.#parts.clock.monotonicMs())
+  }
+
+  /** From a predecessor, after prepare(); what is not about the view in force is ignored. */
+  importState(parts: Iterable<unknown>): void {
+    const view = this.#current.view
+    if (view === undefined) return
+    const memory = { traffic: this.#traffic, affinity: this.#affinity }
+    const sum = { taken: 0, ignored: 0 }
+    for (const part of parts) {
+      const { taken, ignored } = importState(memory, part, view, this.#parts.clock.monotonicMs())
+      sum.taken += taken
+      sum.ignored += ignored
+    }
+    this.#parts.log.info(sum, 'took over what the predecessor had learnt')
+  }
+
+  /** How it drains; undefined: it does not. */
+  draining():
+    | { readonly connections: number; readonly sinceMs: number; readonly untilMs: number }
+    | undefined {
+    return this.#draining === undefined ? undefined : { connections: this.#table.size, ...this.#draining }
+  }
+
+  /**
+   * A successor serves on copies of the listeners, and beats: accepts no more, and leaves to it what waits in their
+   * queues, the kernel's sets and the agent. Connections live on; drain() waits for them. Resolves when no connection
+   * can be accepted here any more.
+   */
+  async stopAccepting(): Promise<void> {
+    if (!this.#accepting) return
+    this.#startDraining()
+    this.#heartbeat.cede()
+    this.#viewClient.close()
+    await this.#closeListeners()
   }
 
   /**
@@ -207,23 +272,45 @@ export class RunningProxy {
   }
 
   async #drain(): Promise<void> {
-    const { log } = this.#parts
-    this.#state = 'draining'
-    this.#heartbeat.stop()
-    log.info({ connections: this.#sessions.size }, 'draining: new connections go through the kernel')
-    await this.#wait(DRAIN_GRACE_MS)
-    this.#intake.close()
-    for (const listener of this.#listeners) listener.close()
-    await this.#wait(this.#options.drainMs ?? DEFAULT_DRAIN_MS, this.#sessions.empty())
-    const left = this.#sessions.size
+    const { log, clock } = this.#parts
+    const drainMs = this.#startDraining()
+    log.info({ connections: this.#table.size }, 'draining: new connections do not come here any more')
+    if (this.#accepting) {
+      this.#heartbeat.stop()
+      await this.#wait(DRAIN_GRACE_MS)
+      this.#intake.close()
+      await this.#closeListeners()
+    }
+    await this.#wait(drainMs, this.#table.empty())
+    const left = this.#table.size
     if (left > 0) log.warn({ connections: left }, 'connections that did not end in time are reset')
-    this.#sessions.stopAll()
+    this.#table.forEachLive(({ worker, id }) => worker.engine.abort(id))
+    const silence = Promise.withResolvers<void>()
+    const cancel = clock.after(LAST_WORDS_MS, silence.resolve)
+    await Promise.race([this.#table.empty(), silence.promise])
+    cancel()
     this.#cancelSweep?.()
+    this.#workers.close()
     this.#viewClient.close()
     await this.#lastView.flush()
-    this.#parts.dialer.close()
     this.#parts.heartbeat.close()
     log.info({}, 'drained')
+  }
+
+  /** How long it may take. */
+  #startDraining(): number {
+    const drainMs = this.#options.drainMs ?? DEFAULT_DRAIN_MS
+    this.#state = 'draining'
+    const sinceMs = this.#parts.clock.wallMs()
+    this.#draining ??= { sinceMs, untilMs: sinceMs + drainMs }
+    return drainMs
+  }
+
+  async #closeListeners(): Promise<void> {
+    this.#accepting = false
+    // An engine that is stuck may still look at its listeners; then they stay open until the process ends.
+    if (!(await this.#workers.stopAccepting())) return
+    for (const { fd } of this.#parts.sockets) this.#parts.closeSocket(fd)
   }
 
   /** Until the time is over, or the other thing happens, or somebody is in a hurry. */
@@ -235,19 +322,20 @@ export class RunningProxy {
   }
 
   #use(view: ProxyView): void {
+    this.#traffic.prune(view, this.#parts.clock.monotonicMs())
     this.#parts.metrics.set('shunt_view_generation', view.generation)
   }
 
   #hindrance(): string | undefined {
     if (this.#state === 'draining') return 'it stops'
-    if (this.#listeners.length === 0 || this.#listeners.some((listener) => !listener.listening))
-      return 'a listener is closed'
+    if (this.#workers.healthy === 0) return 'no worker goes round'
     return this.#current.view === undefined ? 'no view was loaded yet' : undefined
   }
 
   #degraded(): readonly string[] {
     return [
       ...this.#parts.degraded(),
+      ...this.#workers.problems(),
       ...(this.#viewClient.connected ? [] : ['the agent is not connected']),
       ...(this.#lastView.problem === '' ? [] : [`the last view cannot be saved: ${this.#lastView.problem}`]),
     ]
@@ -255,8 +343,13 @@ export class RunningProxy {
 
   #sweepLater(): void {
     this.#cancelSweep = this.#parts.clock.after(SWEEP_INTERVAL_MS, () => {
-      this.#intake.affinity.sweep(this.#parts.clock.monotonicMs())
+      this.#affinity.sweep(this.#parts.clock.monotonicMs())
       this.#sweepLater()
     })
   }
+}
+
+/** So that each worker gets its share of either. */
+function byFamily(sockets: readonly ListeningSocket[]): readonly Fd[] {
+  return FAMILIES.flatMap((wanted) => sockets.filter(({ family }) => family === wanted)).map(({ fd }) => fd)
 }

@@ -47,7 +47,9 @@ const KERNEL: readonly KernelConnection[] = [
 
 const RECORD: ConnectionRecord = {
   id: 1,
+  worker: 0,
   client: '10.244.1.9:50000',
+  peer: null,
   originalDestination: '10.96.0.10:80',
   clientKind: 'pod',
   service: 'default/web:http/TCP',
@@ -64,6 +66,7 @@ const RECORD: ConnectionRecord = {
   fromEndpointBytes: 200,
   sinceMs: 0,
   durationMs: 12_345,
+  tcp: { client: null, endpoint: null },
 }
 
 const PROXY: ProxyConnections = {

@@ -60,6 +60,7 @@ const PROXY: ProxyStatus = {
   heartbeat: { beating: true, because: '', beats: 9, failures: 0, lastBeatAtMs: NOW_MS - 120 },
   connections: { open: 1, max: 1000, accepted: 7, refused: { direct: 2, overload: 0 } },
   affinityRecords: 0,
+  workers: [],
 }
 
 function ask(line: string, agent: object | undefined, proxy: object | undefined) {

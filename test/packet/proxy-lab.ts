@@ -106,7 +106,6 @@ export class ProxyLab {
       gid: PROXY_UID,
       metricsAddress: undefined,
       maxConnections: 0,
-      timeouts: { connectTimeoutMs: 300, deadlineMs: 2_000 },
       drainMs: 5_000,
       ...options,
     }

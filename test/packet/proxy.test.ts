@@ -150,7 +150,7 @@ test('a client that goes away while the endpoint is a black hole cancels the att
   const lab = await ProxyLab.start(t)
   await lab.namespace.exec('iptables-nft', ...'-A INPUT -p tcp -d 10.244.1.2 --dport 8080 -j DROP'.split(' '))
   await lab.startAgent(VIEW)
-  const proxy = lab.startProxy({ timeouts: { connectTimeoutMs: 60_000, deadlineMs: 60_000 } })
+  const proxy = lab.startProxy()
   await proxy.until('serving', ({ state }) => state === 'serving')
   lab.steer({ ip: '10.96.0.10', port: 80 })
   await lab.ask({ kind: 'abort', ip: '10.96.0.10', port: 80 })

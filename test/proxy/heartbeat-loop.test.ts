@@ -1,7 +1,7 @@
 import test from 'ava'
 import { HeartbeatLoop } from '#agent/proxy/heartbeat-loop.ts'
-import { RecordingMetrics } from './lab.ts'
 import { quietLog } from '../support/quiet-log.ts'
+import { RecordingMetrics } from '../support/recording-metrics.ts'
 import { manualClock } from '../support/manual-clock.ts'
 
 function setUp(

@@ -8,28 +8,55 @@ import { join } from 'node:path'
 import { pathsOf } from '#agent/config/paths.ts'
 import { systemClock } from '#agent/kernel/clock.ts'
 import type { ProxyView } from '#agent/proxy/decision/view.ts'
+import { StreamEngine } from '#agent/proxy/engine/stream-engine.ts'
 import { RunningProxy } from '#agent/proxy/running-proxy.ts'
+import { nodeDialer } from '../support/node-dialer.ts'
+import { echo, pause, readAll, servingPeer, until } from '../support/peers.ts'
 import { quietLog } from '../support/quiet-log.ts'
-import { readAll, RecordingMetrics, startEndpoint, until } from './lab.ts'
-import { nodeDialer } from './node-dialer.ts'
+import { RecordingMetrics } from '../support/recording-metrics.ts'
 import { frontend, ip, view, WEB } from './views.ts'
+
+/** Listens by itself where it is asked to accept from a socket. */
+class LoopbackEngine extends StreamEngine {
+  port = 0
+  /** Set: it does not go round. */
+  stuckSinceMs: number | undefined
+  #listening: Promise<void> | undefined
+
+  override addListener(): void {
+    this.#listening = this.listenOn({ host: '127.0.0.1', port: 0 }).then(
+      ({ port }) => void (this.port = port),
+    )
+  }
+
+  override async removeListener(): Promise<void> {
+    await this.#listening
+    // The name of what it listens on by itself.
+    await super.removeListener(-1)
+  }
+
+  override lastTurnMs(): number {
+    return this.stuckSinceMs ?? super.lastTurnMs()
+  }
+}
 
 async function setUp(
   t: ExecutionContext,
-  options: { readonly drainMs?: number; readonly disk?: string } = {},
+  options: { readonly drainMs?: number; readonly disk?: string; readonly begin?: boolean } = {},
 ) {
-  const { endpoint } = await startEndpoint(t, (socket) => void socket.pipe(socket))
+  const peer = await servingPeer(t, echo)
   const served: ProxyView = view({
     generation: 5,
     frontends: { '10.96.0.10|80': frontend() },
-    services: { [WEB]: { key: WEB, cluster: [endpoint], local: [] } },
+    services: { [WEB]: { key: WEB, cluster: [{ ip: peer.ip, port: peer.port, local: true }], local: [] } },
   })
   const paths = pathsOf(await mkdtemp(join(tmpdir(), 'shunt-running-')))
   t.teardown(() => rm(paths.runDir, { recursive: true, force: true }))
   // The folder of the state is the run folder here, which exists.
   const lastView = join(paths.runDir, 'last-view.json')
   await writeFile(lastView, options.disk ?? JSON.stringify(served))
-  const kernel = { beats: 0, withdrawals: 0, closed: 0 }
+  const kernel = { beats: 0, withdrawals: 0, closed: 0, closedSockets: [] as number[] }
+  const engines: LoopbackEngine[] = []
   const proxy = new RunningProxy(
     {
       paths: { ...paths, lastView },
@@ -41,7 +68,6 @@ async function setUp(
       maxConnections: 0,
       drainMs: options.drainMs ?? 5_000,
     },
-    100,
     {
       clock: systemClock,
       random: Math.random,
@@ -49,9 +75,21 @@ async function setUp(
       metrics: new RecordingMetrics(),
       pid: 42,
       uid: () => 0,
-      listeners: [{ host: '127.0.0.1', port: 0 }],
-      originalDestination: () => ({ kind: 'known', ip: ip('10.96.0.10'), port: 80 }),
-      dialer: nodeDialer(),
+      sockets: [{ family: 'IPv4', fd: 7 }],
+      closeSocket: (fd) => void kernel.closedSockets.push(fd),
+      workers: 1,
+      makeEngine(events) {
+        const engine = new LoopbackEngine({
+          clock: systemClock,
+          dialer: nodeDialer(),
+          destination: () => ({ ip: ip('10.96.0.10'), port: 80 }),
+          duplicate: (fd) => fd,
+          events,
+        })
+        engines.push(engine)
+        return engine
+      },
+      maxConnections: 100,
       heartbeat: {
         beat: () => {
           kernel.beats++
@@ -64,9 +102,11 @@ async function setUp(
       degraded: () => [],
     },
   )
-  await proxy.listen()
-  await proxy.serve()
-  const port = Number(proxy.status().listeners[0]?.split(':').at(-1))
+  await proxy.prepare()
+  proxy.begin()
+  const engine = engines[0]
+  if (engine === undefined) throw new Error('the proxy made no engine')
+  await until(() => engine.port !== 0, 'it listens')
   t.teardown(async () => {
     void proxy.drain()
     await proxy.drain()
@@ -74,8 +114,9 @@ async function setUp(
   return {
     proxy,
     kernel,
+    engine,
     dial: () => {
-      const socket = connect({ host: '127.0.0.1', port, allowHalfOpen: true })
+      const socket = connect({ host: '127.0.0.1', port: engine.port, allowHalfOpen: true })
       socket.on('error', () => {})
       t.teardown(() => void socket.destroy())
       return socket
@@ -121,7 +162,7 @@ test('a drain leaves the path at once, serves late arrivals, and waits for what 
   const late = dial()
   late.end('late')
   t.is((await readAll(late)).data.toString(), 'late')
-  await new Promise((resolve) => setTimeout(resolve, 1_500))
+  await pause(1_500)
   t.is(kernel.beats, beats)
   t.is((await readAll(dial())).ending, 'reset')
   t.is(proxy.connections().live.length, 1)
@@ -144,4 +185,41 @@ test('a second stop waits for nobody', async (t) => {
   t.true(performance.now() - start < 1_000)
   t.is((await rest).ending, 'reset')
   await until(() => proxy.connections().live.length === 0, 'all end')
+})
+
+test('without a worker that goes round it does not beat, and says why', async (t) => {
+  const { proxy, kernel, engine } = await setUp(t)
+  engine.stuckSinceMs = systemClock.monotonicMs()
+  await pause(1_600)
+  const { beats } = kernel
+  await pause(600)
+  t.is(kernel.beats, beats)
+  t.like(proxy.status(), {
+    state: 'waiting',
+    degraded: ['worker 0 is stuck', 'the agent is not connected'],
+    heartbeat: { because: 'no worker goes round' },
+  })
+  engine.stuckSinceMs = undefined
+  await until(() => proxy.status().state === 'serving', 'it serves again')
+})
+
+test('to a successor it leaves the path without a word to the kernel, and lets connections end', async (t) => {
+  const { proxy, kernel, dial } = await setUp(t)
+  const held = dial()
+  held.write('a')
+  await new Promise((resolve) => held.once('data', resolve))
+  const { beats } = kernel
+  t.deepEqual(proxy.listenerFds(), [{ family: 'IPv4', fd: 7 }])
+  await proxy.stopAccepting()
+  t.is(proxy.draining()?.connections, 1)
+  t.deepEqual(kernel.closedSockets, [7], 'its own copies')
+  await pause(600)
+  t.like(kernel, { beats, withdrawals: 0 })
+  t.is((await readAll(dial())).ending, 'reset')
+  const drained = proxy.drain()
+  const rest = readAll(held)
+  held.end('b')
+  t.deepEqual(await rest, { data: Buffer.from('b'), ending: 'end' })
+  await drained
+  t.like(kernel, { withdrawals: 0, closed: 1 })
 })

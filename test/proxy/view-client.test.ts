@@ -7,7 +7,7 @@ import { systemClock } from '#agent/kernel/clock.ts'
 import { CurrentView } from '#agent/proxy/current-view.ts'
 import type { AgentMessage } from '#agent/proxy/decision/view.ts'
 import { ViewClient } from '#agent/proxy/view-client.ts'
-import { until } from './lab.ts'
+import { until } from '../support/peers.ts'
 import { quietLog } from '../support/quiet-log.ts'
 import { frontend, view } from './views.ts'
 

@@ -5,6 +5,8 @@ import type { Clock } from '#agent/model/clock.ts'
 export interface ManualClock extends Clock {
   /** Moves time on, running what falls due in order; lets promises settle before, between and after. */
   advance(ms: number): Promise<void>
+  /** Moves time on and runs nothing, as when the thread stands still. */
+  jump(ms: number): void
   /** Calls that wait. */
   readonly pending: number
 }
@@ -38,6 +40,9 @@ export function manualClock(startMs = 1_000_000): ManualClock {
         await settle()
       }
       nowMs = untilMs
+    },
+    jump(ms) {
+      nowMs += ms
     },
     get pending() {
       return waiting.size
