@@ -5,9 +5,11 @@
 import type { Pool } from '../pool.ts'
 import { stableHash } from './stable-hash.ts'
 
-/** The paper's size, a prime: with 100 slots for each member a change moves at most about 1% more than it must. */
-const MAX_SLOTS = 65_537
-const SLOTS_PER_MEMBER = 100
+/**
+ * The paper's size and Envoy's, a prime. With 100 slots for each member a change moves about 1% more than it must. Small
+ * pools have no smaller table: the step from one size to another would move every client.
+ */
+const SLOTS = 65_537
 /** Members beyond have no slot. */
 const MAX_MEMBERS = 65_536
 
@@ -28,22 +30,21 @@ export class MaglevTable {
   #next = 0
 
   constructor(pool: Pool) {
-    const size = slotsFor(pool.members.length)
     this.pool = pool
-    this.slots = new Uint16Array(size)
-    this.#taken = new Uint8Array(size)
-    this.#rows = permutations(pool, size)
+    this.slots = new Uint16Array(SLOTS)
+    this.#taken = new Uint8Array(SLOTS)
+    this.#rows = permutations(pool)
     this.#heaviest = this.#rows.reduce((most, row) => Math.max(most, row.weight), 0)
   }
 
   get isFull(): boolean {
-    return this.#filled === this.slots.length || this.#rows.length === 0
+    return this.#filled === SLOTS || this.#rows.length === 0
   }
 
-  /** Fills so many slots more, or all that are left. */
-  fill(count = Infinity): this {
-    const until = Math.min(this.slots.length, this.#filled + count)
-    while (this.#filled < until) {
+  /** Goes on for about so many looks at a slot, or to the end. The last slots take the most, since few are free. */
+  fill(looks = Infinity): this {
+    let left = looks
+    while (this.#filled < SLOTS && left > 0) {
       const row = this.#rows[this.#next]
       if (row === undefined) {
         if (this.#rows.length === 0) break
@@ -53,17 +54,20 @@ export class MaglevTable {
       }
       this.#next++
       // Of weight w, a member takes a slot in w of as many rounds as the heaviest weighs.
-      if (this.#round * row.weight >= row.dueAt) this.#take(row)
+      left -= this.#round * row.weight >= row.dueAt ? this.#take(row) : 1
     }
     return this
   }
 
-  #take(row: Row): void {
+  /** Returns how many slots it looked at. */
+  #take(row: Row): number {
+    let looks = 1
     row.dueAt += this.#heaviest
-    while (this.#taken[row.slot] === 1) row.slot = step(row, this.slots.length)
+    for (; this.#taken[row.slot] === 1; looks++) row.slot = step(row)
     this.#taken[row.slot] = 1
     this.slots[row.slot] = row.index
     this.#filled++
+    return looks
   }
 }
 
@@ -77,7 +81,7 @@ interface Row {
 }
 
 /** In the order of the addresses, so that the order of the pool does not matter. */
-function permutations({ members, weights }: Pool, size: number): readonly Row[] {
+function permutations({ members, weights }: Pool): readonly Row[] {
   return members
     .slice(0, MAX_MEMBERS)
     .map((member, index) => ({ key: member.key, index }))
@@ -85,27 +89,13 @@ function permutations({ members, weights }: Pool, size: number): readonly Row[] 
     .map(({ key, index }) => ({
       index,
       weight: weights?.[index] ?? 1,
-      skip: (stableHash(key, SKIP_SEED) % (size - 1)) + 1,
-      slot: stableHash(key, OFFSET_SEED) % size,
+      skip: (stableHash(key, SKIP_SEED) % (SLOTS - 1)) + 1,
+      slot: stableHash(key, OFFSET_SEED) % SLOTS,
       dueAt: 0,
     }))
 }
 
-function step({ slot, skip }: Row, size: number): number {
+function step({ slot, skip }: Row): number {
   const next = slot + skip
-  return next >= size ? next - size : next
-}
-
-/** The smallest prime with enough slots for each member, at most MAX_SLOTS. */
-export function slotsFor(members: number): number {
-  const wanted = SLOTS_PER_MEMBER * Math.max(1, members)
-  if (wanted >= MAX_SLOTS) return MAX_SLOTS
-  let size = wanted
-  while (!isPrime(size)) size++
-  return size
-}
-
-function isPrime(number: number): boolean {
-  for (let divisor = 2; divisor * divisor <= number; divisor++) if (number % divisor === 0) return false
-  return number > 1
+  return next >= SLOTS ? next - SLOTS : next
 }

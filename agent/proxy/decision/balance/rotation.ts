@@ -5,6 +5,9 @@
 import type { Random } from '../../../model/clock.ts'
 import { Pool } from '../pool.ts'
 
+/** Below 1 by more than rounding: a turn at the very end of a round would slip into the next. */
+const LATEST_PHASE = 1 - 2 ** -20
+
 export class Rotation {
   #pool = new Pool([])
   /** Of the member that came last. */
@@ -33,7 +36,7 @@ export class Rotation {
       // What was left of its turn, in parts of a turn, so that a new weight counts at once.
       phase[index] =
         old === undefined
-          ? draw()
+          ? draw() * LATEST_PHASE
           : Math.max(0, (this.#deadline[old] ?? 0) - this.#nowAt) * this.#pool.weight(old)
       deadline[index] = this.#nowAt + (phase[index] ?? 0) / weight
     }
