@@ -32,6 +32,8 @@ export async function startProxy(flags: Flags): Promise<ExitCode> {
     proxyMetricsAddress: metrics,
     proxyWorkers,
     relay,
+    accessLog,
+    endpointMetrics,
   } = loaded.configuration
   endWithParent()
   const code = await runProxy(
@@ -42,6 +44,8 @@ export async function startProxy(flags: Flags): Promise<ExitCode> {
       uid: proxyUid,
       gid: proxyUid,
       metricsAddress: metrics === undefined ? undefined : { ip: metrics.host, port: metrics.port },
+      ...(accessLog.kind === 'off' ? {} : { accessLog }),
+      endpointMetrics,
       maxConnections: 0,
       workers: proxyWorkers,
       relay,

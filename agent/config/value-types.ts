@@ -27,7 +27,8 @@ export type Address = { readonly host: Ip; readonly port: number } | undefined
 
 /** Where lines are written. */
 export type LinesPlace =
-  | { readonly kind: 'off' | 'stdout' | 'stderr' }
+  | { readonly kind: 'off' }
+  | { readonly kind: 'stdout' | 'stderr' }
   /** Absolute. */
   | { readonly kind: 'file'; readonly path: string }
 

@@ -14,13 +14,17 @@ import { takeRunLock } from '../kernel/run-lock.ts'
 import { openSteerListeners, type ListeningSocket, type SteerListeners } from '../kernel/steer-socket.ts'
 import { ShuntError } from '../model/errors.ts'
 import type { Log } from '../model/log.ts'
+import type { Metrics } from '../model/metrics.ts'
+import { openAccessLog, type AccessLog } from '../observe/access-log.ts'
 import { serveHttp, type HttpServer } from '../observe/http-json.ts'
 import { createMetrics } from '../observe/metrics.ts'
+import { accessFields, accessText } from './access-line.ts'
 import { adminRoutes } from './admin.ts'
 import { connectionLimit } from './connection-limit.ts'
 import { LISTEN_BACKLOG } from './engine/stream-engine.ts'
+import { LogGate } from './log-gate.ts'
 import { watchLoopDelay } from './loop-delay.ts'
-import type { ProxyOptions } from './options.ts'
+import type { LinesPlace, ProxyOptions } from './options.ts'
 import { chooseRelay } from './relay.ts'
 import { RunningProxy } from './running-proxy.ts'
 
@@ -46,6 +50,8 @@ export async function runProxy(options: ProxyOptions, log: Log): Promise<number>
     log.warn({ because: listeners.skLookup.because }, 'sk_lookup is off; DNAT alone can steer')
     degraded.push(`sk_lookup is off: ${listeners.skLookup.because}`)
   }
+  const accessLog = options.accessLog === undefined ? undefined : accessLogAt(options.accessLog, metrics, log)
+  if (accessLog !== undefined) open.defer(() => accessLog.close())
   const relay = chooseRelay(options, native, systemClock)
   const proxy = new RunningProxy(options, {
     clock: systemClock,
@@ -61,6 +67,9 @@ export async function runProxy(options: ProxyOptions, log: Log): Promise<number>
     maxConnections: connectionLimit(options.maxConnections, await readFile('/proc/self/limits', 'utf8')),
     heartbeat: openHeartbeat(native),
     skLookup: listeners.skLookup.kind === 'attached',
+    ...(accessLog === undefined
+      ? {}
+      : { accessLog: (record) => accessLog.write(accessFields(record), () => accessText(record)) }),
     degraded: () => degraded,
   })
   metrics.beforeText((scraped) => proxy.publish(scraped))
@@ -92,6 +101,19 @@ export async function runProxy(options: ProxyOptions, log: Log): Promise<number>
   log.info({ pid: process.pid, uid: process.getuid?.(), port: options.port }, 'the proxy is ready')
   await signals.drained
   return 0
+}
+
+/** Opened as root, like everything that belongs to root. */
+function accessLogAt(place: LinesPlace, metrics: Metrics, log: Log): AccessLog {
+  const gate = new LogGate(systemClock)
+  return openAccessLog(place, {
+    clock: systemClock,
+    onDrop: (lines) => metrics.add('shunt_proxy_access_log_dropped_total', {}, lines),
+    onError: (error) =>
+      gate.pass('access log', (suppressed) =>
+        log.warn({ error, suppressed }, 'the access log cannot be written; its lines wait, then are dropped'),
+      ),
+  })
 }
 
 async function makeFolders({ paths, uid, gid }: ProxyOptions): Promise<void> {

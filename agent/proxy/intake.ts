@@ -331,7 +331,7 @@ export class Intake {
   #attempted(connection: Connection, endpoint: Candidate, result: string, durationUs: number): void {
     const attempt = { endpoint, result, durationUs }
     connection.attempts = connection.attempts.length === 0 ? [attempt] : [...connection.attempts, attempt]
-    connection.meters?.attempted(result)
+    this.#parts.journal.attempted(connection, endpoint, result)
   }
 
   #remember(

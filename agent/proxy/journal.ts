@@ -10,6 +10,8 @@ import { recordOf, serviceOf } from './connection-record.ts'
 import type { ConnectionTable } from './connection-table.ts'
 import type { Ejection } from './decision/service-traffic.ts'
 import type { ProxyView } from './decision/view.ts'
+import { EndpointMeters } from './endpoint-meters.ts'
+import type { SocketAddress } from './engine/engine.ts'
 import { LogGate } from './log-gate.ts'
 import { ServiceMeters } from './service-meters.ts'
 
@@ -19,6 +21,8 @@ export interface JournalParts {
   readonly metrics: Metrics
   /** Gets every connection that ended, but no self-test. */
   readonly accessLog?: (record: ConnectionRecord) => void
+  /** Endpoints that have metrics of their own at most; default 0. */
+  readonly endpointMetrics?: number
 }
 
 export class Journal {
@@ -26,12 +30,14 @@ export class Journal {
   readonly #gate: LogGate
   readonly #services = new Map<string, ServiceMeters>()
   readonly #none: ServiceMeters
+  readonly #endpoints: EndpointMeters
   readonly #refused = new Map<string, number>()
 
   constructor(parts: JournalParts) {
     this.#parts = parts
     this.#gate = new LogGate(parts.clock)
     this.#none = new ServiceMeters(parts.metrics, '')
+    this.#endpoints = new EndpointMeters(parts.metrics, parts.endpointMetrics ?? 0)
   }
 
   metersOf(service: string): ServiceMeters {
@@ -63,6 +69,14 @@ export class Journal {
         `connection refused: ${because}`,
       ),
     )
+  }
+
+  /** `result`: `connected`, `cancelled` or the name of an errno. */
+  attempted({ decision, meters }: Connection, endpoint: SocketAddress, result: string): void {
+    meters?.attempted(result)
+    const service = serviceOf(decision)
+    if (service !== undefined && result !== 'cancelled')
+      this.#endpoints.attempted(service, endpoint, result === 'connected')
   }
 
   /** No endpoint took it. */
@@ -118,6 +132,7 @@ export class Journal {
       view.services[service as keyof typeof view.services] === undefined &&
       (this.#services.get(service)?.open ?? 0) === 0
     metrics.forget('service', isOver)
+    this.#endpoints.prune(metrics, view)
     for (const service of this.#services.keys()) if (isOver(service)) this.#services.delete(service)
   }
 

@@ -12,6 +12,10 @@ export interface ProxyOptions {
   readonly gid: number
   /** undefined: metrics are served on the admin socket only. */
   readonly metricsAddress: { readonly ip: Ip; readonly port: Port } | undefined
+  /** Where the access log goes; undefined: there is none. */
+  readonly accessLog?: LinesPlace
+  /** So many endpoints have metrics of their own at most; default 0. */
+  readonly endpointMetrics?: number
   /** 0: as many as the descriptors allow. */
   readonly maxConnections: number
   /** Engines, each with a listener of its own; 0, the default: one for each CPU. */
@@ -25,6 +29,10 @@ export interface ProxyOptions {
   /** How long a stopping proxy waits for its connections to end before it resets them; default 30 s. */
   readonly drainMs?: number
 }
+
+export type LinesPlace =
+  | { readonly kind: 'stdout' | 'stderr' }
+  | { readonly kind: 'file'; readonly path: string }
 
 export type RelayChoice = 'auto' | 'native' | 'stream'
 

@@ -85,7 +85,7 @@ export class RunningProxy {
     this.#options = options
     this.#parts = parts
     this.#startedAtMs = parts.clock.wallMs()
-    this.#journal = new Journal(parts)
+    this.#journal = new Journal({ ...parts, endpointMetrics: options.endpointMetrics ?? 0 })
     const intake = new Intake({
       ...parts,
       table: this.#table,

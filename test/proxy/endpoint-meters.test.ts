@@ -2,6 +2,7 @@ import test from 'ava'
 import { createMetrics, type MetricsRegistry } from '#agent/observe/metrics.ts'
 import type { ProxyView, ViewEndpoint } from '#agent/proxy/decision/view.ts'
 import { EndpointMeters } from '#agent/proxy/endpoint-meters.ts'
+import { CLIENT, startIntake, STEERED } from './intake-lab.ts'
 import { endpoint, view, WEB } from './views.ts'
 
 const A = endpoint('10.0.0.1:80')
@@ -52,4 +53,18 @@ test('an endpoint that left the view makes room for another', (t) => {
   t.is(count(metrics, '10.0.0.3:80', 'failed'), 1)
   meters.attempted(WEB, A, true)
   t.is(count(metrics, 'other', 'connected'), 1)
+})
+
+test('the proxy counts attempts that an endpoint answered for, not those that were cancelled', (t) => {
+  const lab = startIntake({ endpoints: ['10.0.0.1:80', '10.0.0.2:80'], endpointMetrics: 10 })
+  const first = lab.engine.accept(CLIENT, STEERED)
+  const [tried = '', next = ''] = lab.candidates(first)
+  lab.engine.events.attemptFailed(first, 0, 'ECONNREFUSED', 100)
+  lab.engine.events.connected(first, 1, 100)
+  lab.engine.end(first, 'closed')
+  const second = lab.engine.accept(CLIENT, STEERED)
+  lab.engine.end(second, 'client-gone')
+  t.is(count(lab.metrics, tried, 'failed'), 1)
+  t.is(count(lab.metrics, next, 'connected'), 1)
+  t.is(lab.metrics.text().match(/^shunt_proxy_endpoint_attempts_total.* [1-9]/gm)?.length, 2)
 })

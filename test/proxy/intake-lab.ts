@@ -44,6 +44,7 @@ export interface IntakeLabOptions {
   readonly view?: ProxyView
   readonly maxConnections?: number
   readonly random?: () => number
+  readonly endpointMetrics?: number
 }
 
 export const CLIENT = '10.244.1.7:5000'
@@ -56,7 +57,13 @@ export function startIntake(options: IntakeLabOptions = {}): IntakeLab {
   const table = new ConnectionTable()
   const traffic = new Traffic()
   const records: ConnectionRecord[] = []
-  const journal = new Journal({ clock, log, metrics, accessLog: (record) => records.push(record) })
+  const journal = new Journal({
+    clock,
+    log,
+    metrics,
+    accessLog: (record) => records.push(record),
+    endpointMetrics: options.endpointMetrics ?? 0,
+  })
   let served = options.view ?? viewOf(options)
   const intake = new Intake({
     clock,
