@@ -50,9 +50,19 @@ export async function runProxy(options: ProxyOptions, log: Log): Promise<number>
     log.warn({ because: listeners.skLookup.because }, 'sk_lookup is off; DNAT alone can steer')
     degraded.push(`sk_lookup is off: ${listeners.skLookup.because}`)
   }
+  const maxConnections = connectionLimit(options.maxConnections, await readFile('/proc/self/limits', 'utf8'))
   const accessLog = options.accessLog === undefined ? undefined : accessLogAt(options.accessLog, metrics, log)
   if (accessLog !== undefined) open.defer(() => accessLog.close())
-  const relay = chooseRelay(options, native, systemClock)
+  const relay = chooseRelay(options.relay ?? 'auto', {
+    native,
+    clock: systemClock,
+    listenerPort: options.port,
+    maxConnections,
+  })
+  if (relay.degraded !== undefined) {
+    log.warn({}, relay.degraded)
+    degraded.push(relay.degraded)
+  }
   const proxy = new RunningProxy(options, {
     clock: systemClock,
     random: Math.random,
@@ -64,7 +74,7 @@ export async function runProxy(options: ProxyOptions, log: Log): Promise<number>
     closeSocket: (fd) => native.closeFd(fd),
     workers: relay.kind === 'stream' ? 1 : workerCount(options.workers),
     makeEngine: relay.makeEngine,
-    maxConnections: connectionLimit(options.maxConnections, await readFile('/proc/self/limits', 'utf8')),
+    maxConnections,
     heartbeat: openHeartbeat(native),
     skLookup: listeners.skLookup.kind === 'attached',
     ...(accessLog === undefined

@@ -3,8 +3,11 @@
 import test from 'ava'
 import { readdir, readFile } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { DEFAULT_CONNECTION_POLICY } from '#agent/model/connection-policy.ts'
+import type { ProxyConnections } from '#agent/proxy/admin-shapes.ts'
 import { frontend, service, view, WEB } from '../proxy/views.ts'
-import { ProxyLab } from './proxy-lab.ts'
+import { policyOf } from '../proxy/intake-lab.ts'
+import { ProxyLab, type ProxyProcess } from './proxy-lab.ts'
 
 const LIVE = ['SHUNT-STEER-4', 'SHUNT-STEER-6', 'SHUNT-STEER-NP']
 
@@ -57,7 +60,7 @@ test('steered by sk_lookup: both families, a NodePort, the self-test; unprivileg
     ending: 'end',
   })
 
-  const { ended } = await proxy.connections()
+  const { ended } = await settled(proxy)
   t.deepEqual(ended.map((each) => [each.originalDestination, each.endpoint, each.ended]).toReversed(), [
     ['10.96.0.10:80', '10.244.1.2:8080', 'closed'],
     ['[fd00:96::10]:80', '[fd00:244::2]:8080', 'closed'],
@@ -95,7 +98,7 @@ test('steered by DNAT: conntrack knows the destination; straight to the port is 
     data: 'six\nhi',
     ending: 'end',
   })
-  t.deepEqual((await proxy.connections()).ended.map((each) => each.originalDestination).toReversed(), [
+  t.deepEqual((await settled(proxy)).ended.map((each) => each.originalDestination).toReversed(), [
     '10.96.0.20:80',
     '[fd00:96::10]:80',
   ])
@@ -129,7 +132,11 @@ test('a black hole and a refusal cost attempts, not the connection', async (t) =
   await lab.startAgent(
     view({
       frontends: { '10.96.0.10|80': frontend() },
-      services: { [WEB]: service(['10.244.1.2:8080', '10.244.1.3:8080', '10.244.1.2:9']) },
+      services: {
+        [WEB]: service(['10.244.1.2:8080', '10.244.1.3:8080', '10.244.1.2:9'], {
+          policy: policyOf({ connect: { ...DEFAULT_CONNECTION_POLICY.connect, attemptTimeoutMs: 300 } }),
+        }),
+      },
     }),
   )
   const proxy = lab.startProxy()
@@ -140,9 +147,7 @@ test('a black hole and a refusal cost attempts, not the connection', async (t) =
       data: 'four\nhi',
       ending: 'end',
     })
-  const results = (await proxy.connections()).ended.flatMap((each) =>
-    each.attempts.map(({ result }) => result),
-  )
+  const results = (await settled(proxy)).ended.flatMap((each) => each.attempts.map(({ result }) => result))
   t.true(results.includes('ECONNREFUSED') && results.includes('ETIMEDOUT'), results.join())
 })
 
@@ -155,7 +160,7 @@ test('a client that goes away while the endpoint is a black hole cancels the att
   lab.steer({ ip: '10.96.0.10', port: 80 })
   await lab.ask({ kind: 'abort', ip: '10.96.0.10', port: 80 })
   await proxy.until('idle', ({ connections }) => connections.accepted === 1 && connections.open === 0)
-  const [record] = (await proxy.connections()).ended
+  const [record] = (await settled(proxy)).ended
   t.is(record?.ended, 'client-gone')
   t.is(record?.attempts[0]?.result, 'cancelled')
   t.is(await lab.namespace.exec('ss', '-tnH', 'state', 'syn-sent'), '')
@@ -282,6 +287,12 @@ test('a storm of clients that end in every way leaves no connection and no descr
   t.true(Math.abs(after - before) <= 2, `${before} descriptors before, ${after} after`)
   t.notRegex(proxy.log, /a bug was met/)
 })
+
+/** Who asks may be told of the end of a connection sooner than its record is written. */
+async function settled(proxy: ProxyProcess): Promise<ProxyConnections> {
+  await proxy.until('idle', ({ connections }) => connections.open === 0)
+  return proxy.connections()
+}
 
 async function descriptors(pid: number): Promise<number> {
   return (await readdir(`/proc/${pid}/fd`)).length
