@@ -8,9 +8,9 @@ using namespace shunt::test;
 namespace {
 
 void tells_client_and_relays() {
-  Script script;
   const Fd frontend = listener();
   const Fd backend = listener();
+  Script script;
   script.listen(frontend);
   const Fd client = client_of(frontend);
   const Event accepted = script.must(EventKind::kAccepted);
@@ -50,10 +50,10 @@ void tells_client_and_relays() {
 }
 
 void tries_the_next_candidate() {
-  Script script;
   const Fd frontend = listener();
   const Fd backend = listener();
   const Fd refuses = refusing();
+  Script script;
   const BlackHole hole;
   script.listen(frontend);
   const Fd client = client_of(frontend);
@@ -70,10 +70,10 @@ void tries_the_next_candidate() {
 }
 
 void waits_for_another_verdict() {
-  Script script;
   const Fd frontend = listener();
   const Fd backend = listener();
   const Fd refuses = refusing();
+  Script script;
   const BlackHole hole;
   script.listen(frontend);
   const Fd client = client_of(frontend);
@@ -98,9 +98,9 @@ void waits_for_another_verdict() {
 }
 
 void refuses_and_aborts() {
-  Script script;
   const Fd frontend = listener();
   const Fd backend = listener();
+  Script script;
   script.listen(frontend);
   const Fd refused = client_of(frontend);
   script.give(CommandKind::kRefuse, script.must(EventKind::kAccepted).connection);
@@ -119,9 +119,9 @@ void refuses_and_aborts() {
 }
 
 void client_goes_away() {
-  Script script;
   const Fd frontend = listener();
   const Fd backend = listener();
+  Script script;
   const BlackHole hole;
   script.listen(frontend);
   // Before the verdict: told with it.
@@ -161,9 +161,9 @@ Command peek(uint32_t id, uint32_t bytes, uint32_t timeout_ms) {
 }
 
 void peeks() {
-  Script script;
   const Fd frontend = listener();
   const Fd backend = listener();
+  Script script;
   script.listen(frontend);
   const Fd client = client_of(frontend);
   const Event accepted = script.must(EventKind::kAccepted);
@@ -201,10 +201,10 @@ void peeks() {
 }
 
 void a_skip_waits_for_the_endpoint() {
-  Script script;
   const Fd frontend = listener();
   const Fd backend = listener();
   const Fd refuses = refusing();
+  Script script;
   script.listen(frontend);
   const Fd client = client_of(frontend);
   write_all(client, "headpayload");
@@ -222,8 +222,8 @@ void a_skip_waits_for_the_endpoint() {
 }
 
 void hands_over() {
-  Script script;
   const Fd frontend = listener();
+  Script script;
   script.listen(frontend);
   Fd client = client_of(frontend);
   const uint32_t id = script.must(EventKind::kAccepted).connection;
@@ -240,9 +240,9 @@ void hands_over() {
 }
 
 void adopts() {
-  Script script;
   const Fd frontend = listener();
   const Fd backend = listener();
+  Script script;
   Fd client = client_of(frontend);
   Fd endpoint = client_of(backend);
   Adoption adoption;
@@ -269,8 +269,8 @@ void adopts() {
 }
 
 void removed_listeners_accept_no_more() {
-  Script script;
   const Fd frontend = listener();
+  Script script;
   script.listen(frontend);
   const Fd before = client_of(frontend);
   script.must(EventKind::kAccepted);
@@ -287,8 +287,8 @@ void removed_listeners_accept_no_more() {
 }
 
 void one_listener_for_two_relays() {
-  Script first, second;
   const Fd frontend = listener();
+  Script first, second;
   first.listen(frontend);
   second.listen(frontend);
   std::vector<Fd> clients;
