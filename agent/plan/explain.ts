@@ -9,6 +9,7 @@ import { explainMiss } from './explain-miss.ts'
 import { findFrontend, type Found } from './lookup.ts'
 import type { NodeWorld, Packet } from './packet.ts'
 import type { FamilyPlan, Plan, Verdict } from './plan.ts'
+import { tlsRouteText } from './policy-text.ts'
 import {
   clientText,
   endpointsText,
@@ -77,8 +78,12 @@ function explainFound(
     case 'forward':
   }
   steps.push(
-    { label: 'endpoints', text: endpointsText(pool, port) },
+    { label: 'endpoints', text: endpointsText(pool, port, frontend) },
     { label: 'steering', text: steeringText(port, frontend) },
+    ...(frontend.steered ? port.tlsRoutes : []).map((entry) => ({
+      label: 'route',
+      text: tlsRouteText(entry),
+    })),
   )
   return end({
     kind: 'forward',

@@ -25,7 +25,7 @@ export interface ExplanationStep {
 export type Outcome =
   | {
       readonly kind: 'forward'
-      /** Each with equal probability; never empty. */
+      /** Each with equal probability by the kernel; the proxy has its policy. Never empty. */
       readonly endpoints: readonly OutcomeEndpoint[]
       /** While the proxy's heartbeat lasts it takes the connection; the endpoints are then its candidates. */
       readonly steered: boolean

@@ -77,11 +77,26 @@ export function verdictText(
   }
 }
 
-export function endpointsText(pool: readonly PlanEndpoint[], port: ServicePortPlan): string {
+export function endpointsText(
+  pool: readonly PlanEndpoint[],
+  port: ServicePortPlan,
+  { steered }: Pick<Frontend, 'steered'>,
+): string {
   const terminating = pool.some(({ state }) => state === 'terminating') ? ', all terminating' : ''
   const affinity =
     port.affinitySeconds === undefined ? '' : `; the client keeps its endpoint for ${port.affinitySeconds} s`
-  return `${pool.length === 1 ? 'the only one' : `random over ${pool.length}`}${terminating}${affinity}`
+  const kernel = pool.length === 1 ? 'the only one' : `random over ${pool.length}`
+  const proxy = steered ? proxyChoice(port) : undefined
+  const choice = proxy === undefined ? kernel : `${proxy} by the proxy, ${kernel} by the kernel`
+  return `${choice}${terminating}${affinity}`
+}
+
+/** undefined: it chooses as the kernel does. */
+function proxyChoice({ policy, tlsRoutes, cluster, local }: ServicePortPlan): string | undefined {
+  if (tlsRoutes.length > 0) return 'routed'
+  const kind = policy?.connection.balancer.kind ?? 'Random'
+  if (kind !== 'Random') return kind
+  return [...cluster, ...local].some(({ weight }) => weight !== undefined) ? 'weighted' : undefined
 }
 
 export function steeringText(port: ServicePortPlan, frontend: Frontend): string {

@@ -187,12 +187,28 @@ test('a summary names routes that came and went', (t) => {
   ])
 })
 
-test('explain names the policy and the route', (t) => {
-  const plan = planOf({ ...BASE, policies: [policy('p')], routes: [route([to('api')])] })
-  const { steps } = explain(plan, aPacket({ from: '10.244.1.9', to: '10.96.0.10' }), aWorld())
-  t.is(
-    steps.find(({ label }) => label === 'steering')?.text,
-    'to the proxy (by route); when it is down: the kernel balances; ' +
-      'policy default/p: the defaults; by TLS server name, TLSRoute default/r',
-  )
+test('explain names the policy, the route and who chooses how', (t) => {
+  const { balancer } = DEFAULT_CONNECTION_POLICY
+  const connection: ConnectionPolicy = {
+    ...DEFAULT_CONNECTION_POLICY,
+    balancer: { ...balancer, kind: 'Maglev' },
+  }
+  const said = (parts: SnapshotParts): string[] => {
+    const packet = aPacket({ from: '10.244.1.9', to: '10.96.0.10' })
+    const { steps } = explain(planOf({ ...BASE, ...parts }), packet, aWorld())
+    return steps.slice(3).map(({ label, text }) => `${label}: ${text}`)
+  }
+  t.deepEqual(said({ policies: [policy('p', { connection })] }), [
+    'endpoints: Maglev by the proxy, random over 2 by the kernel',
+    'steering: to the proxy (by policy); when it is down: the kernel balances; policy default/p: Maglev',
+  ])
+  t.deepEqual(said({ policies: [policy('p', { weights: [{ kind: 'node', node: 'n2', weight: 5 }] })] }), [
+    'endpoints: weighted by the proxy, random over 2 by the kernel',
+    'steering: to the proxy (by policy); when it is down: the kernel balances; policy default/p: the defaults',
+  ])
+  t.deepEqual(said({ routes: [route([to('api')])] }), [
+    'endpoints: routed by the proxy, random over 2 by the kernel',
+    'steering: to the proxy (by route); when it is down: the kernel balances; by TLS server name, TLSRoute default/r',
+    'route: a.example → default/api:80',
+  ])
 })
