@@ -2,10 +2,12 @@
 
 import type { ProxyConnections, ProxyStatus } from './admin-shapes.ts'
 import type { ProxyView } from './decision/view.ts'
+import type { ProxyEndpoints } from './endpoint-states.ts'
 
 export interface AdminSources {
   readonly status: () => ProxyStatus
   readonly connections: () => ProxyConnections
+  readonly endpoints: () => ProxyEndpoints
   readonly view: () => ProxyView | undefined
   /** Prometheus text. */
   readonly metrics: () => string
@@ -16,7 +18,10 @@ export type AdminReply =
   | { readonly kind: 'text'; readonly text: string }
 
 export type AdminRoutes = Readonly<
-  Record<'GET /status' | 'GET /connections' | 'GET /view' | 'GET /metrics', () => AdminReply>
+  Record<
+    'GET /status' | 'GET /connections' | 'GET /endpoints' | 'GET /view' | 'GET /metrics',
+    () => AdminReply
+  >
 >
 
 /** By method and path. /status answers even while nothing is served; /view is 503 until there is one. */
@@ -24,6 +29,7 @@ export function adminRoutes(sources: AdminSources): AdminRoutes {
   return {
     'GET /status': () => ({ kind: 'json', value: sources.status() }),
     'GET /connections': () => ({ kind: 'json', value: sources.connections() }),
+    'GET /endpoints': () => ({ kind: 'json', value: sources.endpoints() }),
     'GET /view': () => {
       const view = sources.view()
       return view === undefined

@@ -86,6 +86,7 @@ export async function runProxy(options: ProxyOptions, log: Log): Promise<number>
   const admin = adminRoutes({
     status: () => proxy.status(),
     connections: () => proxy.connections(),
+    endpoints: () => proxy.endpoints(),
     view: () => proxy.view(),
     metrics: () => metrics.text(),
   })

@@ -18,6 +18,7 @@ import { AffinityTable } from './decision/affinity.ts'
 import { exportState, importState } from './decision/handover-state.ts'
 import { Traffic } from './decision/traffic.ts'
 import type { ProxyView } from './decision/view.ts'
+import { endpointStates, type ProxyEndpoints } from './endpoint-states.ts'
 import type { Engine, EngineEvents } from './engine/engine.ts'
 import { HeartbeatLoop } from './heartbeat-loop.ts'
 import { Intake } from './intake.ts'
@@ -171,6 +172,10 @@ export class RunningProxy {
       ended: this.#table.ended().map((connection) => recordOf(connection, clock)),
       ...(liveOmitted === 0 ? {} : { liveOmitted }),
     }
+  }
+
+  endpoints(): ProxyEndpoints {
+    return endpointStates(this.#traffic, this.#parts.clock.monotonicMs())
   }
 
   status(): ProxyStatus {
