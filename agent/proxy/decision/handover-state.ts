@@ -11,7 +11,7 @@ import { endpointKey, type EndpointKey } from './endpoint-key.ts'
 import { isObject } from './reasons.ts'
 import { readLearnt, toldLearnt, type LearntJson } from './learnt-json.ts'
 import type { Traffic } from './traffic.ts'
-import type { ProxyView } from './view.ts'
+import type { ProxyView, ViewService } from './view.ts'
 
 /** Plain JSON. A part of a kind that is not known is ignored, so that either side may be newer. */
 export type StatePart =
@@ -75,7 +75,7 @@ function importEndpoints(
   view: ProxyView,
   nowMs: number,
 ): Imported {
-  const known = view.services[service as ServicePortKey]
+  const known = serviceOf(view, service)
   if (known === undefined) return { taken: 0, ignored: entries.length }
   const keys = new Set<string>([...known.cluster, ...known.local].map(endpointKey))
   return countTaken(entries, (entry) => {
@@ -92,13 +92,18 @@ function importAffinity(affinity: AffinityTable, entry: unknown, view: ProxyView
   if (!Array.isArray(entry)) return false
   const [service, client, endpoint, leftMs] = entry as readonly unknown[]
   if (typeof service !== 'string' || typeof client !== 'string' || typeof endpoint !== 'string') return false
-  const known = view.services[service as ServicePortKey]
+  const known = serviceOf(view, service)
   const ip = parseIp(client)
   const to = readKey(endpoint)
   if (known?.affinitySeconds === undefined || ip === undefined || to === undefined) return false
   if (typeof leftMs !== 'number' || !(leftMs > 0)) return false
   affinity.remember(known.key, ip, to, Math.min(leftMs / 1000, known.affinitySeconds), nowMs)
   return true
+}
+
+/** The name may be anything, `__proto__` too. */
+function serviceOf({ services }: ProxyView, name: string): ViewService | undefined {
+  return Object.hasOwn(services, name) ? services[name as ServicePortKey] : undefined
 }
 
 function readKey(text: string): { readonly ip: Ip; readonly port: number } | undefined {
