@@ -9,7 +9,8 @@ import {
 } from '#agent/model/connection-policy.ts'
 import type { ServiceId } from '#agent/model/ids.ts'
 import type { PolicyAttachment, WeightRule } from '#agent/model/policy.ts'
-import type { ReferenceGrant, RouteAttachment, RouteKind, TlsRule } from '#agent/model/route.ts'
+import type { ReferenceGrant, RouteAttachment, RouteKind, TlsBackend, TlsRule } from '#agent/model/route.ts'
+import type { Service } from '#agent/model/service.ts'
 import { mostly, NAMESPACES, oneOf } from './arbitrary-objects.ts'
 import { cidr } from './build.ts'
 
@@ -125,4 +126,25 @@ export function arbitraryPolicies(services: readonly ServiceId[]): fc.Arbitrary<
       weights,
     })),
   )
+}
+
+/** Attached to a Service that exists, which blind draws rarely hit; one route in two leads to a Service that exists. */
+export function aimAttached<A extends PolicyAttachment | RouteAttachment>(
+  attached: A,
+  index: number,
+  services: readonly Service[],
+): A {
+  const service = services[index % Math.max(services.length, 1)]
+  if (service === undefined) return attached
+  const [namespace = '', name = ''] = attached.id.split('/')
+  const own = namespace === 'elsewhere' ? namespace : service.namespace
+  const aimed = { ...attached, service: service.id, id: `${own}/${name}` }
+  if (!('tls' in aimed) || aimed.tls === undefined) return aimed
+  const backends = aimed.tls.backends.map((backend, i): TlsBackend => {
+    const other = services[(index + i) % services.length]
+    const port = other?.ports[0]?.port
+    if (i % 2 === 1 || other === undefined || port === undefined) return backend
+    return { ...backend, target: { service: other.id, port } }
+  })
+  return { ...aimed, tls: { ...aimed.tls, backends } }
 }

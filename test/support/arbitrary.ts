@@ -12,7 +12,7 @@ import type { Family } from '#agent/model/ip.ts'
 import type { PlanOptions } from '#agent/plan/plan.ts'
 import type { NodeWorld, Packet } from '#agent/plan/packet.ts'
 import type { Snapshot } from '#agent/plan/snapshot.ts'
-import { arbitraryGrants, arbitraryPolicies, arbitraryRoutes } from './arbitrary-attached.ts'
+import { aimAttached, arbitraryGrants, arbitraryPolicies, arbitraryRoutes } from './arbitrary-attached.ts'
 import {
   aim,
   ALL_SERVICES,
@@ -89,8 +89,14 @@ export function arbitrarySnapshot(): fc.Arbitrary<Snapshot> {
       ),
       node,
       serviceCidrs,
-      routes: Map.groupBy(routes, ({ service }) => service),
-      policies: Map.groupBy(policies, ({ service }) => service),
+      routes: Map.groupBy(
+        routes.map((route, i) => (aimed[i] === true ? aimAttached(route, i, services) : route)),
+        ({ service }) => service,
+      ),
+      policies: Map.groupBy(
+        policies.map((policy, i) => (aimed[i] === true ? aimAttached(policy, i, services) : policy)),
+        ({ service }) => service,
+      ),
       grants,
     }))
 }

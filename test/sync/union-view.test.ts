@@ -56,3 +56,24 @@ test('an address that moves to another Service is the new one', (t) => {
   t.is(union.view.frontends['x']?.service, 'default/b/TCP' as ServicePortKey)
   t.false(union.removes)
 })
+
+test('what goes takes the backends of its routes along', (t) => {
+  const before = view(1, { x: 'a', y: 'b' })
+  const a = before.services['default/a/TCP' as ServicePortKey]
+  const route = {
+    route: 'default/r',
+    hostname: '',
+    backends: [
+      { service: 'default/c/TCP' as ServicePortKey, pool: 'cluster' as const, weight: 1 },
+      { service: null, pool: 'cluster' as const, weight: 1 },
+    ],
+  }
+  if (a === undefined) return t.fail()
+  const c = { ...a, key: 'default/c/TCP' as ServicePortKey }
+  const routed: ProxyView = {
+    ...before,
+    services: { ...before.services, [a.key]: { ...a, tlsRoutes: [route] }, [c.key]: c },
+  }
+  const { view: both } = unionView(routed, view(2, { y: 'b' }))
+  t.is(both.services[c.key], c)
+})

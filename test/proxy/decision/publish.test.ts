@@ -2,10 +2,15 @@
 
 import test from 'ava'
 import * as fc from 'fast-check'
+import {
+  DEFAULT_CONNECTION_POLICY,
+  DEFAULT_OUTLIER_POLICY,
+  type ConnectionPolicy,
+} from '#agent/model/connection-policy.ts'
 import type { ServicePortKey } from '#agent/model/ids.ts'
 import { applyDelta } from '#agent/proxy/decision/apply.ts'
 import { checkDelta, checkView } from '#agent/proxy/decision/view-check.ts'
-import type { ProxyView, ViewFrontend, ViewService } from '#agent/proxy/decision/view.ts'
+import type { ProxyView, ViewFrontend, ViewService, ViewTlsRoute } from '#agent/proxy/decision/view.ts'
 import { diffView } from '#agent/sync/publish.ts'
 import { endpoint, frontend, ip, view } from '../views.ts'
 
@@ -20,10 +25,37 @@ const anyEndpoint = fc
     v6: fc.boolean(),
     port: fc.constantFrom(80, 8080),
     local: fc.boolean(),
+    weight: fc.constantFrom(1, 1, 0, 7),
   })
-  .map(({ host, v6, port, local }) =>
-    endpoint(v6 ? `fd00::${host}:${port}` : `10.244.1.${host}:${port}`, local),
-  )
+  .map(({ host, v6, port, local, weight }) => ({
+    ...endpoint(v6 ? `fd00::${host}:${port}` : `10.244.1.${host}:${port}`, local),
+    ...(weight === 1 ? {} : { weight }),
+  }))
+const anyRoute: fc.Arbitrary<ViewTlsRoute> = fc.record(
+  {
+    route: fc.constantFrom('default/r', 'prod/r'),
+    hostname: fc.constantFrom('', '*.example', 'a.example'),
+    backends: fc.array(
+      fc.record(
+        {
+          service: fc.option(anyService),
+          pool: fc.constantFrom('cluster' as const, 'local' as const),
+          weight: fc.nat({ max: 9 }),
+        },
+        { noNullPrototype: true },
+      ),
+      { maxLength: 3 },
+    ),
+  },
+  { noNullPrototype: true },
+)
+const anyPolicy = fc
+  .record({ outlier: fc.boolean(), maxConnections: fc.option(fc.integer({ min: 1, max: 9 })) })
+  .map(({ outlier, maxConnections }): ConnectionPolicy => ({
+    ...DEFAULT_CONNECTION_POLICY,
+    ...(outlier ? { outlier: DEFAULT_OUTLIER_POLICY } : {}),
+    limits: { fair: true, ...(maxConnections === null ? {} : { maxConnections }) },
+  }))
 const anyFrontend = fc
   .record({
     service: anyService,
@@ -42,17 +74,21 @@ const anyServices = fc
       cluster: fc.array(anyEndpoint, { maxLength: 4 }),
       local: fc.array(anyEndpoint, { maxLength: 2 }),
       affinity: fc.option(fc.integer({ min: 1, max: 99 })),
+      policy: fc.option(anyPolicy),
+      tlsRoutes: fc.option(fc.array(anyRoute, { maxLength: 3 })),
     }),
   )
   .map((made): Record<string, ViewService> =>
     Object.fromEntries(
-      Object.entries(made).map(([key, { cluster, local, affinity }]) => [
+      Object.entries(made).map(([key, { cluster, local, affinity, policy, tlsRoutes }]) => [
         key,
         {
           key: key as ServicePortKey,
           cluster,
           local,
           ...(affinity === null ? {} : { affinitySeconds: affinity }),
+          ...(policy === null ? {} : { policy }),
+          ...(tlsRoutes === null ? {} : { tlsRoutes }),
         },
       ]),
     ),
