@@ -3,7 +3,7 @@
 import { hostPort, type Ip } from '../model/ip.ts'
 import { STEERED_MARK, STEER_MARK_MASK } from '../model/steering-names.ts'
 import type { Plan, ServicePortPlan } from '../plan/plan.ts'
-import type { ConnectionRecord, ProxyConnections } from '../proxy/admin-shapes.ts'
+import type { ConnectionRecord, LegRecord, ProxyConnections } from '../proxy/admin-shapes.ts'
 import { endpointAddress } from './plan-text.ts'
 import type { KernelConnection } from './ports.ts'
 
@@ -22,6 +22,19 @@ export interface ConnectionRow {
   readonly bytes: number | null
   /** `172.17.0.5:8080 ECONNREFUSED`, in order; empty for the kernel, which tries once. */
   readonly attempts: readonly string[]
+  /** Of a connection that the proxy has or had. */
+  readonly proxied: ProxiedPart | undefined
+}
+
+export interface ProxiedPart {
+  /** Who connected, where a PROXY header named the client; null: the client itself. */
+  readonly peer: string | null
+  readonly worker: number
+  /** Of the attempt that worked; null: none did (yet). */
+  readonly connectMs: number | null
+  /** When it ended; null: it lives, or the engine cannot tell. */
+  readonly clientTcp: LegRecord | null
+  readonly endpointTcp: LegRecord | null
 }
 
 /** Conntrack remembers connections for minutes after they ended. */
@@ -71,6 +84,7 @@ function kernelRow(connection: KernelConnection, port: ServicePortPlan): Connect
     ageSeconds: null,
     bytes: connection.bytes ?? null,
     attempts: [],
+    proxied: undefined,
   }
 }
 
@@ -92,6 +106,13 @@ function proxyRow(record: ConnectionRecord): ConnectionRow {
     ageSeconds: Math.round(record.durationMs / 1000),
     bytes: record.fromClientBytes + record.fromEndpointBytes,
     attempts: record.attempts.map((attempt) => `${attempt.endpoint} ${attempt.result}`),
+    proxied: {
+      peer: record.peer,
+      worker: record.worker,
+      connectMs: record.attempts.find(({ result }) => result === 'connected')?.durationMs ?? null,
+      clientTcp: record.tcp.client,
+      endpointTcp: record.tcp.endpoint,
+    },
   }
 }
 

@@ -1,5 +1,6 @@
 // What the access log says about one connection: fields for machines, a line for a person. Pure.
 
+import { formatBytes } from '../model/size.ts'
 import type { ConnectionRecord } from './admin-shapes.ts'
 
 /** What is not known or was not there is left out. */
@@ -61,7 +62,7 @@ export function accessText(record: ConnectionRecord): string {
     service ?? 'no Service',
     `${client}${peer === null ? '' : ` (through ${peer})`} → ${endpoint ?? originalDestination}`,
     record.ended ?? record.state,
-    `${bytesText(record.fromClientBytes)} up, ${bytesText(record.fromEndpointBytes)} down`,
+    `${formatBytes(record.fromClientBytes)} up, ${formatBytes(record.fromEndpointBytes)} down`,
     `in ${msText(record.durationMs)}${connectMs === undefined ? '' : ` (connected in ${msText(connectMs)})`}`,
     ...(failed.length === 0 ? [] : [`after ${failed.join(', ')}`]),
   ].join('  ')
@@ -69,19 +70,6 @@ export function accessText(record: ConnectionRecord): string {
 
 function attemptText({ endpoint, result, durationMs }: ConnectionRecord['attempts'][number]): string {
   return `${endpoint} ${result} ${msText(durationMs)}`
-}
-
-/** `999 B`, `1.5 kB`, `20 MB`: powers of 1000. */
-export function bytesText(bytes: number): string {
-  const units = ['B', 'kB', 'MB', 'GB', 'TB', 'PB']
-  let value = bytes
-  let at = 0
-  while (value >= 999.5 && at < units.length - 1) {
-    value /= 1_000
-    at++
-  }
-  const digits = at === 0 || value >= 9.95 ? 0 : 1
-  return `${value.toFixed(digits)} ${units[at] ?? ''}`
 }
 
 /** `0.3 ms`, `850 ms`, `12.5 s`, `3600 s`. */

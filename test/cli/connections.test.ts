@@ -72,7 +72,20 @@ const RECORD: ConnectionRecord = {
 const PROXY: ProxyConnections = {
   live: [RECORD],
   liveOmitted: 0,
-  ended: [{ ...RECORD, id: 0, client: '10.244.1.9:49999', ended: 'reset-by-client', state: 'ended' }],
+  ended: [
+    {
+      ...RECORD,
+      id: 0,
+      client: '10.244.1.9:49999',
+      peer: '192.0.2.1:7000',
+      ended: 'reset-by-client',
+      state: 'ended',
+      tcp: {
+        client: { rttUs: 120, rttVarianceUs: 9, retransmits: 0, lost: 0 },
+        endpoint: { rttUs: 23_400, rttVarianceUs: 9, retransmits: 2, lost: 1 },
+      },
+    },
+  ],
 }
 
 const parts: FakeParts = {
@@ -115,6 +128,31 @@ test('with those that the proxy had', async (t) => {
   const rows = JSON.parse(stdout) as readonly { readonly client: string; readonly state: string }[]
   t.is(rows.at(-1)?.client, '10.244.1.9:49999')
   t.is(rows.at(-1)?.state, 'reset-by-client')
+})
+
+test('of a proxied connection that ended, how far both sides were and what was sent again', async (t) => {
+  const { stdout } = await runCommand('connections --ended -o wide', parts)
+  const lines = stdout.split('\n')
+  t.regex(
+    lines[0] ?? '',
+    /ATTEMPTS +PEER +WORKER +CONNECT +CLIENT RTT +CLIENT RETRANSMITS +ENDPOINT RTT +ENDPOINT RETRANSMITS$/,
+  )
+  t.regex(
+    lines.at(-2) ?? '',
+    /10\.244\.2\.6:8080 connected +192\.0\.2\.1:7000 +0 +1\.0 ms +0\.1 ms +0 +23 ms +2$/,
+  )
+  t.regex(lines.find((line) => line.includes('relaying')) ?? '', /connected +- +0 +1\.0 ms +- +- +- +-$/)
+  const rows = JSON.parse(
+    (await runCommand('connections --ended -o json', parts)).stdout,
+  ) as readonly object[]
+  t.like(rows.at(-1), { worker: 0, clientRttUs: 120, endpointRttUs: 23_400, endpointRetransmits: 2 })
+  t.like(rows[0], { peer: null, worker: null, connectMs: null, clientRttUs: null })
+})
+
+test('says how many connections of a busy proxy are left out', async (t) => {
+  const busy = { ...parts, proxy: { '/connections': { ...PROXY, liveOmitted: 40_000 } } }
+  const { stderr } = await runCommand('connections', busy)
+  t.is(stderr, 'note: 40000 more connections of the proxy live; the oldest are shown\n')
 })
 
 test("without a proxy the kernel's are the whole answer", async (t) => {

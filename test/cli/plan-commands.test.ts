@@ -2,6 +2,7 @@
 
 import test from 'ava'
 import { agentOf, clusterPlan, kernelOf, policyPlan } from './a-cluster.ts'
+import type { EndpointState, ProxyEndpoints } from '#agent/proxy/endpoint-states.ts'
 import type { FakeParts } from './fake-ports.ts'
 import { golden, runCommand } from './run-command.ts'
 
@@ -10,7 +11,18 @@ const steered = clusterPlan('always')
 
 const KERNEL: FakeParts = { agent: agentOf(plan), node: kernelOf(plan) }
 const PROXY: FakeParts = { agent: agentOf(steered), node: kernelOf(steered, { proxy: true }) }
-const POLICY: FakeParts = { agent: agentOf(policyPlan()) }
+const EJECTED: EndpointState = {
+  service: 'default/web/TCP',
+  endpoint: '10.244.2.6:8080',
+  connections: 3,
+  failures: 0,
+  ejectedForMs: 12_400,
+  ejections: 1,
+}
+const POLICY: FakeParts = {
+  agent: agentOf(policyPlan()),
+  proxy: { '/endpoints': { endpoints: [EJECTED] } satisfies ProxyEndpoints },
+}
 const NOBODY: FakeParts = {}
 
 interface Golden {
@@ -134,14 +146,28 @@ const CASES: readonly Golden[] = [
     `,
   },
   {
-    what: 'the weights of endpoints',
+    what: 'the weights of endpoints, and what the proxy knows of them',
     line: 'endpoints -o wide',
     parts: POLICY,
     code: 0,
     stdout: `
-      SERVICE      PORT    FAMILY  ENDPOINT         STATE  HERE  NODE  ZONE  WEIGHT  POOLS
-      default/web  80/TCP  IPv4    10.244.1.5:8080  ready  yes   n1    -          1  cluster,local
-      default/web  80/TCP  IPv4    10.244.2.6:8080  ready  no    n2    z2         0  cluster
+      SERVICE      PORT    FAMILY  ENDPOINT         STATE                    HERE  NODE  ZONE  WEIGHT  POOLS          CONNECTIONS  FAILURES
+      default/web  80/TCP  IPv4    10.244.1.5:8080  ready                    yes   n1    -          1  cluster,local            -         -
+      default/web  80/TCP  IPv4    10.244.2.6:8080  ready, ejected for 12 s  no    n2    z2         0  cluster                  3         0
+    `,
+  },
+  {
+    what: 'endpoints of a steered Service while no proxy runs',
+    line: 'endpoints web',
+    parts: { agent: agentOf(policyPlan()) },
+    code: 0,
+    stdout: `
+      SERVICE      PORT    ENDPOINT         STATE  HERE  NODE  POOLS
+      default/web  80/TCP  10.244.1.5:8080  ready  yes   n1    cluster,local
+      default/web  80/TCP  10.244.2.6:8080  ready  no    n2    cluster
+    `,
+    stderr: `
+      note: the proxy does not answer; what it ejected is not shown
     `,
   },
   {

@@ -1,5 +1,5 @@
 import test from 'ava'
-import { accessFields, accessText, bytesText } from '#agent/proxy/access-line.ts'
+import { accessFields, accessText } from '#agent/proxy/access-line.ts'
 import type { ConnectionRecord } from '#agent/proxy/admin-shapes.ts'
 
 const LEG = { rttUs: 120, rttVarianceUs: 10, retransmits: 0, lost: 0 }
@@ -115,16 +115,3 @@ const TEXTS: readonly (readonly [string, ConnectionRecord, string])[] = [
 
 for (const [title, record, want] of TEXTS)
   test(`a line for a person: ${title}`, (t) => t.is(accessText(record), want))
-
-const BYTES: readonly (readonly [number, string])[] = [
-  [0, '0 B'],
-  [999, '999 B'],
-  [1_000, '1.0 kB'],
-  [9_949, '9.9 kB'],
-  [9_950, '10 kB'],
-  [999_499, '999 kB'],
-  [999_500, '1.0 MB'],
-  [2_500_000_000, '2.5 GB'],
-]
-
-for (const [bytes, want] of BYTES) test(`${bytes} bytes are ${want}`, (t) => t.is(bytesText(bytes), want))

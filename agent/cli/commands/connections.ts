@@ -4,7 +4,7 @@
 import type { Paths } from '../../config/paths.ts'
 import { ShuntError } from '../../model/errors.ts'
 import { FAMILIES } from '../../model/ip.ts'
-import type { ProxyConnections } from '../../proxy/admin-shapes.ts'
+import type { LegRecord, ProxyConnections } from '../../proxy/admin-shapes.ts'
 import type { Command } from '../command.ts'
 import { kernelRows, proxyRows, type ConnectionRow } from '../connection-rows.ts'
 import { EXIT } from '../exit.ts'
@@ -34,6 +34,10 @@ export const connections: Command = {
         explains: 'who is connected to default/web, and through what',
       },
       {
+        line: 'shunt connections --ended -o wide',
+        explains: 'how connections ended, with attempts, round-trip times and retransmissions of both sides',
+      },
+      {
         line: 'shunt connections --ended -o json',
         explains: 'with the attempts and reasons of what is over',
       },
@@ -49,6 +53,9 @@ export const connections: Command = {
       ),
       proxyConnections(ports, paths),
     ])
+    const omitted = proxied.liveOmitted ?? 0
+    if (omitted > 0)
+      ports.stderr(`note: ${omitted} more connections of the proxy live; the oldest are shown\n`)
     const withEnded = input.flag('ended')
     const rows = [
       ...kernelRows(kernel.flat(), plan, node.localAddresses(), withEnded),
@@ -102,4 +109,46 @@ export const COLUMNS: readonly Column<ConnectionRow>[] = [
     align: 'right',
   },
   { name: 'attempts', value: (row) => row.attempts, wide: true },
+  { name: 'peer', value: (row) => row.proxied?.peer ?? null, wide: true },
+  { name: 'worker', value: (row) => row.proxied?.worker ?? null, align: 'right', wide: true },
+  {
+    name: 'connectMs',
+    header: 'CONNECT',
+    value: (row) => row.proxied?.connectMs ?? null,
+    text: (row) => milliseconds(row.proxied?.connectMs),
+    align: 'right',
+    wide: true,
+  },
+  ...legColumns('client', (row) => row.proxied?.clientTcp),
+  ...legColumns('endpoint', (row) => row.proxied?.endpointTcp),
 ]
+
+/** TCP_INFO of one side, known once the connection has ended: how far the peer is, and what was lost on the way. */
+function legColumns(
+  side: 'client' | 'endpoint',
+  legOf: (row: ConnectionRow) => LegRecord | null | undefined,
+): readonly Column<ConnectionRow>[] {
+  return [
+    {
+      name: `${side}RttUs`,
+      header: `${side.toUpperCase()} RTT`,
+      value: (row) => legOf(row)?.rttUs ?? null,
+      text(row) {
+        const leg = legOf(row)
+        return milliseconds(leg === null || leg === undefined ? undefined : leg.rttUs / 1_000)
+      },
+      align: 'right',
+      wide: true,
+    },
+    {
+      name: `${side}Retransmits`,
+      value: (row) => legOf(row)?.retransmits ?? null,
+      align: 'right',
+      wide: true,
+    },
+  ]
+}
+
+function milliseconds(ms: number | null | undefined): string {
+  return ms === null || ms === undefined ? '' : `${ms.toFixed(ms < 10 ? 1 : 0)} ms`
+}
