@@ -8,6 +8,7 @@ export type BackendState =
   | {
       readonly kind: 'valid'
       readonly service: ServicePortKey
+      readonly portName: string
       /** The backend's own internalTrafficPolicy: the proxy is a client inside the cluster. */
       readonly pool: 'cluster' | 'local'
     }
@@ -35,6 +36,7 @@ export function backendState(target: TlsBackend['target'], from: string, world: 
   return {
     kind: 'valid',
     service: servicePortKey(id, port.name, 'TCP'),
+    portName: port.name,
     pool: service.internalTrafficPolicy === 'Local' ? 'local' : 'cluster',
   }
 }

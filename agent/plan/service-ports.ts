@@ -4,8 +4,8 @@
 import type { EndpointSlice } from '../model/endpoint.ts'
 import { servicePortKey, type ServicePortKey } from '../model/ids.ts'
 import { FAMILIES, type Family } from '../model/ip.ts'
-import type { Referable } from '../model/backend.ts'
 import type { WeightRule } from '../model/policy.ts'
+import type { RouteAttachment } from '../model/route.ts'
 import type { Service, ServicePort } from '../model/service.ts'
 import { winnerOf, type Claim, type ClaimIndex } from './claims.ts'
 import { endpointPools, mergeSlices, type EndpointPools } from './endpoints.ts'
@@ -21,7 +21,7 @@ import {
   type Asking,
   type FrontendDraft,
 } from './steering.ts'
-import { tlsRoutesOf } from './tls-routes.ts'
+import { routedEndpoints, tlsRoutesOf, type World } from './tls-routes.ts'
 import { verdictsOf } from './verdicts.ts'
 
 export type ByFamily<T> = Readonly<Partial<Record<Family, T>>>
@@ -33,7 +33,7 @@ export interface Setting {
   readonly facts: ByFamily<NodeFacts>
   readonly claims: ByFamily<ClaimIndex>
   /** What routes may refer to. */
-  readonly world: Referable
+  readonly world: World
 }
 
 /** What says something of one Service. */
@@ -55,6 +55,8 @@ interface Drafted {
   readonly port: ServicePort
   readonly key: ServicePortKey
   readonly slices: readonly EndpointSlice[]
+  /** Whose backends stand in for endpoints that the port has not; empty for a port that cannot be steered. */
+  readonly routes: readonly RouteAttachment[]
   readonly weights: readonly WeightRule[]
 }
 
@@ -76,12 +78,19 @@ export function servicePorts(service: Service, attached: Attached, setting: Sett
       policy: chosen?.policy,
       tlsRoutes: tlsRoutesOf(service, port, attached.routes, setting.world),
     }
+    const steerable = wanted.kind === 'steered' && setting.options.steering.mechanism !== 'off'
+    const drafted: Drafted = {
+      service,
+      port,
+      key,
+      slices: attached.slices,
+      routes: steerable ? attached.routes : [],
+      weights: chosen?.weights ?? [],
+    }
     const drafts: Draft[] = []
     for (const family of FAMILIES) {
       const facts = setting.facts[family]
-      const made =
-        facts &&
-        draft({ service, port, key, slices: attached.slices, weights: chosen?.weights ?? [] }, facts, setting)
+      const made = facts && draft(drafted, facts, setting)
       if (made !== undefined) drafts.push(made)
     }
     const oneNodePort = nodePortSteerable(port, key, drafts, setting)
@@ -122,7 +131,7 @@ export function portsByKey(service: Service): ReadonlyMap<ServicePortKey, Servic
 }
 
 function draft(
-  { service, port, key, slices, weights }: Drafted,
+  { service, port, key, slices, routes, weights }: Drafted,
   facts: NodeFacts,
   setting: Setting,
 ): Draft | undefined {
@@ -132,7 +141,11 @@ function draft(
   if (addresses.length === 0) return undefined
   const claims = setting.claims[family]
   const merged = mergeSlices(slices, family, port.name, port.protocol)
-  const pools = endpointPools(merged, { nodeName: options.nodeName, zone: setting.zone }, weights)
+  const place = { nodeName: options.nodeName, zone: setting.zone }
+  const own = endpointPools(merged, place, weights)
+  const pools = own.hasEndpoints
+    ? own
+    : endpointPools(routedEndpoints(routes, service, port, family, setting.world), place, weights)
   const { semantics } = options
   const verdictFacts = {
     semantics,

@@ -157,6 +157,30 @@ test('a change of the endpoints of a backend leaves the parent as it is', (t) =>
   t.is(web(after), web(plan))
 })
 
+test('a Service without endpoints is steered by its route, and the kernel has those of the backends', (t) => {
+  const routes = [route([to('api'), { ...to('api2'), weight: 0 }])]
+  const api2 = aService({ name: 'api2', clusterIps: ['10.96.0.13'] })
+  const [, apiSlice] = BASE.slices ?? []
+  const slices = [
+    apiSlice ?? aSlice({ endpoints: [] }),
+    aSlice({ service: 'api2', endpoints: ['10.244.1.8'] }),
+  ]
+  const parts: SnapshotParts = { services: [aService(), API, api2], slices, routes }
+  const port = web(planOf(parts))
+  t.like(port.steering, { kind: 'steered', because: 'route' })
+  t.deepEqual(
+    port.cluster.map(({ ip }) => String(ip)),
+    ['10.244.1.6'],
+  )
+  for (const off of [{ steering: { mechanism: 'off' as const, proxyPort: 1 } }, { steer: 'never' as const }])
+    t.deepEqual(web(planOf(parts, off)).cluster, [])
+  const before = aSnapshot(parts)
+  const plan = buildPlan(before, someOptions())
+  const moved = new Map([...before.slices, [API.id, [aSlice({ service: 'api', endpoints: ['10.244.1.7'] })]]])
+  const after = buildPlan({ ...before, slices: moved }, someOptions(), { snapshot: before, plan })
+  t.is(String(web(after).cluster[0]?.ip), '10.244.1.7')
+})
+
 test('an equal policy keeps the Service port, another changes it', (t) => {
   const before = aSnapshot({ ...BASE, policies: [policy('p')] })
   const plan = buildPlan(before, someOptions())
