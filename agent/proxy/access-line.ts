@@ -7,6 +7,8 @@ import type { ConnectionRecord } from './admin-shapes.ts'
 export interface AccessFields {
   readonly service?: string
   readonly frontend?: string
+  readonly tlsRoute?: string
+  readonly serverName?: string
   readonly client: string
   readonly peer?: string
   readonly destination: string
@@ -30,12 +32,14 @@ export interface AccessFields {
 }
 
 export function accessFields(record: ConnectionRecord): AccessFields {
-  const { service, frontend, peer, endpoint, decidedBy, attempts, tcp } = record
+  const { service, frontend, tlsRoute, serverName, peer, endpoint, decidedBy, attempts, tcp } = record
   const connectMs = attempts.find(({ result }) => result === 'connected')?.durationMs
   const failed = attempts.some(({ result }) => result !== 'connected')
   return {
     ...(service === null ? {} : { service }),
     ...(frontend === null ? {} : { frontend }),
+    ...(tlsRoute === null ? {} : { tlsRoute }),
+    ...(serverName === null ? {} : { serverName }),
     client: record.client,
     ...(peer === null ? {} : { peer }),
     destination: record.originalDestination,

@@ -81,6 +81,9 @@ export interface ConnectionRecord {
   readonly service: string | null
   /** Key of the frontend in the view. */
   readonly frontend: string | null
+  /** `namespace/name` of the TLSRoute that chose the Service port, and the server name that it was chosen by. */
+  readonly tlsRoute: string | null
+  readonly serverName: string | null
   /** `ip:port` of the endpoint that has it; null: none (yet). */
   readonly endpoint: string | null
   readonly decidedBy: {

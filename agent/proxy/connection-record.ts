@@ -23,6 +23,8 @@ export function recordOf(connection: Connection, clock: Clock): ConnectionRecord
     clientKind: connect?.clientKind ?? null,
     service: serviceOf(decision) ?? null,
     frontend: connect?.frontend ?? null,
+    tlsRoute: connect?.tlsRoute ?? null,
+    serverName: connect?.serverName ?? null,
     endpoint: connection.endpoint === undefined ? null : text(connection.endpoint),
     decidedBy:
       decision === undefined || connection.epoch === ''

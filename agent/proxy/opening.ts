@@ -23,9 +23,9 @@ export function readOpening(bytes: Uint8Array, over: boolean, wanted: PeekDecisi
   const header = readProxyHeader(bytes)
   switch (header.kind) {
     case 'more':
-      return over ? { kind: 'read', peeked: {}, looks: [look('proxy-header', 'incomplete')] } : header
+      return over ? noHeader(TOO_FEW, 'incomplete') : header
     case 'bad':
-      return { kind: 'read', peeked: {}, looks: [look('proxy-header', 'malformed')] }
+      return noHeader(header.because, 'malformed')
     case 'header': {
       const { client, headerBytes } = header
       const peeked = { proxy: { client, headerBytes } }
@@ -50,14 +50,14 @@ function readTls(
       return over
         ? {
             kind: 'read',
-            peeked: { ...peeked, tls: OTHER },
+            peeked: { ...peeked, tls: { kind: 'other', because: TOO_FEW } },
             looks: [...looks, look('tls-hello', 'incomplete')],
           }
         : { kind: 'more', atLeastBytes: bytesBefore + hello.atLeastBytes }
     case 'other':
       return {
         kind: 'read',
-        peeked: { ...peeked, tls: OTHER },
+        peeked: { ...peeked, tls: { kind: 'other', because: hello.because } },
         looks: [...looks, look('tls-hello', 'malformed')],
       }
     case 'hello':
@@ -69,7 +69,11 @@ function readTls(
   }
 }
 
-const OTHER = { kind: 'other' } as const
+const TOO_FEW = 'no more bytes came in time'
+
+function noHeader(because: string, result: Look['result']): Opening {
+  return { kind: 'read', peeked: { noProxyHeader: because }, looks: [look('proxy-header', result)] }
+}
 
 function look(lookedFor: Look['lookedFor'], result: Look['result']): Look {
   return { lookedFor, result }

@@ -54,6 +54,8 @@ const RECORD: ConnectionRecord = {
   clientKind: 'pod',
   service: 'default/web:http/TCP',
   frontend: '10.96.0.10|80',
+  tlsRoute: null,
+  serverName: null,
   endpoint: '10.244.2.6:8080',
   decidedBy: { epoch: 'e', generation: 42, why: ['client pod', 'pool cluster of 2', 'random'] },
   attempts: [

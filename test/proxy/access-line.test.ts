@@ -13,6 +13,8 @@ const RELAYED: ConnectionRecord = {
   clientKind: 'pod',
   service: 'default/web:http/TCP',
   frontend: '10.96.0.10|80',
+  tlsRoute: null,
+  serverName: null,
   endpoint: '10.244.2.6:8080',
   decidedBy: { epoch: 'e', generation: 42, why: ['client pod', 'Random'] },
   attempts: [{ endpoint: '10.244.2.6:8080', result: 'connected', durationMs: 0.312 }],
@@ -81,6 +83,11 @@ test('a refused connection has no field that would be empty', (t) => {
     durationMs: 0.2,
     worker: 1,
   })
+})
+
+test('a connection that a TLSRoute sent somewhere tells the route and the name', (t) => {
+  const routed = { ...RELAYED, tlsRoute: 'default/api', serverName: 'api.example.com' }
+  t.like(accessFields(routed), { tlsRoute: 'default/api', serverName: 'api.example.com' })
 })
 
 test('attempts are told when one failed, and the peer when a PROXY header named the client', (t) => {

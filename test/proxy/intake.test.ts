@@ -296,17 +296,32 @@ const WITHOUT_HEADER = [
     bytes: Buffer.from('GET / HTTP/1.1\r\n'),
     over: false,
     result: 'malformed',
+    because: /it does not begin with a PROXY header$/,
   },
-  { name: 'falls silent', bytes: Buffer.alloc(0), over: true, result: 'incomplete' },
+  {
+    name: 'sends a header of version 1',
+    bytes: Buffer.from('PROXY TCP4 192.0.2.1 198.51.100.2 5000 80\r\n'),
+    over: false,
+    result: 'malformed',
+    because: /version 1 \(text\); have the sender write version 2$/,
+  },
+  {
+    name: 'falls silent',
+    bytes: Buffer.alloc(0),
+    over: true,
+    result: 'incomplete',
+    because: /no more bytes came in time$/,
+  },
   {
     name: 'stops in the middle of its header',
     bytes: Buffer.from('\r\n\r\n\0\r\nQUIT'),
     over: true,
     result: 'incomplete',
+    because: /no more bytes came in time$/,
   },
 ] as const
 
-for (const { name, bytes, over, result } of WITHOUT_HEADER)
+for (const { name, bytes, over, result, because } of WITHOUT_HEADER)
   test(`a trusted source that ${name} is refused and counted`, (t) => {
     const lab = trusting()
     const id = lab.engine.accept('192.168.0.77:5000', STEERED)
@@ -315,6 +330,8 @@ for (const { name, bytes, over, result } of WITHOUT_HEADER)
     t.deepEqual(lab.engine.verdict(id), { kind: 'refuse' })
     t.deepEqual(lab.journal.refusals(), { 'no-proxy-header': 1 })
     t.is(lab.metrics.value('shunt_proxy_first_bytes_total', { looked_for: 'proxy-header', result }), 1)
+    lab.engine.end(id, 'refused')
+    t.regex(lab.records[0]?.decidedBy?.why.at(-1) ?? '', because)
   })
 
 test('others are not looked at, whatever they send', (t) => {
@@ -350,11 +367,23 @@ test('a TLS client goes where its server name belongs', async (t) => {
   lab.engine.events.readable(id, hello.length, false)
   t.deepEqual(lab.candidates(id), ['10.244.9.9:8443'])
   t.is(lab.verdict(id).skipBytes, 0)
+  lab.engine.events.connected(id, 0, 100)
+  lab.engine.end(id, 'closed')
+  t.like(lab.records[0], { service: API, tlsRoute: 'default/api', serverName: 'api.example.com' })
+  t.true(
+    lab.records[0]?.decidedBy?.why.includes('TLSRoute default/api for api.example.com to default/api/TCP'),
+  )
 
   const other = lab.engine.accept(CLIENT, STEERED)
   lab.engine.firstBytes = Buffer.from('hello, not TLS')
   lab.engine.events.readable(other, 14, false)
   t.deepEqual(lab.journal.refusals(), { 'no-route': 1 })
+  lab.engine.end(other, 'refused')
+  t.true(
+    lab.records[1]?.decidedBy?.why.includes(
+      'no server name: it begins with the byte 0x68, not with a TLS handshake record',
+    ),
+  )
 })
 
 test('endpoints that leave while a connection waits are not tried again', async (t) => {

@@ -94,12 +94,17 @@ export function decide(
   const wanted = wantedBytes(service, flow)
   const { peeked } = earlier
   if (wanted.proxyHeader && peeked !== undefined && peeked.proxy === undefined)
-    return refuse('no-proxy-header', ...stepsOf(dialled), 'its source must send a PROXY header')
+    return refuse('no-proxy-header', ...stepsOf(dialled), missingHeader(peeked))
   // Both at once, also if one was read before the view wanted the other: the second lies behind the first.
   if ((wanted.proxyHeader && peeked?.proxy === undefined) || (wanted.tls && peeked?.tls === undefined))
     return { kind: 'peek', service: service.key, wanted, timeoutMs: policyOf(service).connect.deadlineMs }
   const target = findTarget(service, dialled, view, earlier, draw)
   return target.kind === 'refuse' ? target : connect(flow, dialled, target, view, state, draw, earlier)
+}
+
+function missingHeader({ noProxyHeader }: Peeked): string {
+  const because = noProxyHeader === undefined ? '' : `: ${noProxyHeader}`
+  return `its source must send a PROXY header${because}`
 }
 
 interface Dialled {
@@ -113,6 +118,7 @@ interface Target {
   readonly service: ViewService
   readonly pool: PoolName
   readonly tlsRoute: string | undefined
+  readonly serverName?: string
 }
 
 /** What the first bytes must say. */
@@ -138,7 +144,7 @@ function findTarget(
   if (tlsRoutes === undefined) return { kind: 'target', service, pool, tlsRoute: undefined }
   const name = tls?.kind === 'hello' ? tls.serverName : undefined
   const route = findTlsRoute(tlsRoutes, name)
-  const steps = [...stepsOf(dialled), `server name ${name ?? '(none)'}`]
+  const steps = [...stepsOf(dialled), nameStep(tls)]
   if (route === undefined) return refuse('no-route', ...steps, 'no TLSRoute is for this name')
   const kept = route.backends.find(
     (each) => each.service !== null && each.service === earlier.service && each.weight > 0,
@@ -150,13 +156,24 @@ function findTarget(
     return refuse('no-backend', ...steps, 'the backend that was drawn is not valid')
   const target = view.services[backend.service]
   if (target === undefined) return refuse('no-backend', ...steps, `${backend.service} is not in the view`)
-  return { kind: 'target', service: target, pool: backend.pool, tlsRoute: route.route }
+  return {
+    kind: 'target',
+    service: target,
+    pool: backend.pool,
+    tlsRoute: route.route,
+    ...(name === undefined ? {} : { serverName: name }),
+  }
+}
+
+function nameStep(tls: Peeked['tls']): string {
+  if (tls?.kind === 'hello') return `server name ${tls.serverName ?? '(none)'}`
+  return `no server name${tls?.because === undefined ? '' : `: ${tls.because}`}`
 }
 
 function connect(
   flow: Flow,
   dialled: Dialled,
-  { service, pool, tlsRoute }: Target,
+  { service, pool, tlsRoute, serverName }: Target,
   view: ProxyView,
   state: DecideState,
   draw: Random,
@@ -201,6 +218,7 @@ function connect(
     affinitySeconds,
     sticky: choice.sticky,
     tlsRoute,
+    ...(serverName === undefined ? {} : { serverName }),
     skipBytes: peeked?.proxy?.headerBytes ?? 0,
     pool,
     poolSize,

@@ -19,10 +19,12 @@ export interface Flow {
 export interface Peeked {
   /** A PROXY header; `client` undefined: the sender speaks for itself. */
   readonly proxy?: { readonly client: TrueClient | undefined; readonly headerBytes: number }
+  /** Why there is no header where one was looked for. */
+  readonly noProxyHeader?: string
   /** `other`: no ClientHello, or none in time. */
   readonly tls?:
     | { readonly kind: 'hello'; readonly serverName: string | undefined }
-    | { readonly kind: 'other' }
+    | { readonly kind: 'other'; readonly because?: string }
 }
 
 /** The port of a header may be 0. */
@@ -58,6 +60,8 @@ export interface ConnectDecision {
   readonly sticky: 'kept' | 'lost' | 'none'
   /** `namespace/name` of the TLSRoute that named the Service port. */
   readonly tlsRoute: string | undefined
+  /** What its ClientHello asked for, if that was looked at. */
+  readonly serverName?: string
   /** Length of the PROXY header, which the endpoint does not get. */
   readonly skipBytes: number
   readonly pool: PoolName

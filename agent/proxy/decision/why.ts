@@ -16,12 +16,14 @@ export function whyOf(decision: Decision): readonly string[] {
 }
 
 function whyConnect(decision: ConnectDecision): readonly string[] {
-  const { frontendKind, frontend, clientKind, client, skipBytes, tlsRoute, service } = decision
+  const { frontendKind, frontend, clientKind, client, skipBytes, tlsRoute, serverName, service } = decision
   return [
     `frontend ${frontendKind} ${frontend}`,
     `client ${clientKind}`,
     ...(skipBytes === 0 ? [] : [`PROXY header for ${client.ip}`]),
-    ...(tlsRoute === undefined ? [] : [`TLSRoute ${tlsRoute} to ${service}`]),
+    ...(tlsRoute === undefined
+      ? []
+      : [`TLSRoute ${tlsRoute} for ${serverName ?? 'no server name'} to ${service}`]),
     `pool ${decision.pool} of ${decision.poolSize}`,
     ...(decision.ejected === 0 ? [] : [ejections(decision)]),
     decision.sticky === 'kept' ? 'affinity' : decision.policy.balancer.kind,
