@@ -35,7 +35,6 @@ export class ConnectionTable {
   end(connection: Connection, kept: boolean): void {
     const { worker, id } = connection
     worker.connections.delete(id)
-    if (worker.connections.size === 0) this.#workers.delete(worker)
     this.#size--
     if (kept) {
       this.#ended[this.#nextSlot] = connection
@@ -46,6 +45,8 @@ export class ConnectionTable {
 
   /** Oldest first, at most so many. */
   live(limit = Number.POSITIVE_INFINITY): readonly Connection[] {
+    // Those of engines that were replaced among them.
+    for (const worker of this.#workers) if (worker.connections.size === 0) this.#workers.delete(worker)
     // Each worker's are in order; the oldest of all is among the oldest of each.
     const queues = [...this.#workers].map(({ connections }) => connections.values())
     const heads = queues.map((queue) => queue.next().value)

@@ -195,6 +195,8 @@ export class Workers {
       listener.lentTo = undefined
     }
     if (owner.state === 'healthy' || listener.lentTo !== undefined) return
+    // Workers may share a socket; then the others have it already.
+    if (this.#listeners.some((each) => each.fd === fd && each.owner.state === 'healthy')) return
     const lender = this.#posts.find(({ state }) => state === 'healthy')
     lender?.worker.engine.addListener(fd)
     listener.lentTo = lender

@@ -67,6 +67,18 @@ for (const { name, count, listeners, want } of SHARES)
     workers.close()
   })
 
+test('workers that share a listener stand in for each other as they are', async (t) => {
+  const { clock, workers, engine, accepting } = setUp({ listeners: [4, 4] })
+  workers.start()
+  engine(0).stuckSinceMs = clock.monotonicMs()
+  await clock.advance(2_000)
+  t.deepEqual(accepting(), [[4], [4]])
+  engine(0).stuckSinceMs = undefined
+  await clock.advance(250)
+  t.deepEqual(accepting(), [[4], [4]], 'nothing was lent, so nothing is taken back')
+  workers.close()
+})
+
 test('an engine that cannot be made leaves none behind', (t) => {
   const { workers, refusal } = setUp()
   refusal.because = 'no threads'
