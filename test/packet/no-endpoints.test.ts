@@ -38,10 +38,8 @@ test('a steered Service that loses its last endpoint under load is refused at co
     if (service !== undefined) writeManifest(folder, 'service', [service])
   }
   write(['p11', 'p21'])
-  const flags = [
-    ...['--manifests', folder, '--cluster-cidr', '10.244.0.0/16,fd00:244::/32'],
-    ...['--min-sync-period', '20ms'],
-  ]
+  const cidrs = '10.244.0.0/16,fd00:244::/32'
+  const flags = ['--manifests', folder, '--cluster-cidr', cidrs, '--min-sync-period', '20ms']
   const pair = startPair(lab, 'node1', flags)
   t.teardown(() => pair.stop())
   const { clusterIp, nodePort } = addressesOf(NUMBER)
