@@ -1,6 +1,7 @@
 // What the proxy knows of endpoints at this moment, as `shunt endpoints` shows it: who has connections, who is ejected.
 
 import { hostPort, type Ip } from '../model/ip.ts'
+import type { ScrapedMetrics } from '../model/metrics.ts'
 import type { EndpointKey } from './decision/endpoint-key.ts'
 import type { ServiceTraffic } from './decision/service-traffic.ts'
 import type { Traffic } from './decision/traffic.ts'
@@ -40,6 +41,15 @@ export function endpointStates(traffic: Pick<Traffic, 'services'>, nowMs: number
     endpoints.push(...statesOf(service, nowMs, room))
   }
   return { endpoints, ...(omitted === 0 ? {} : { omitted }) }
+}
+
+export function publishEjected(
+  traffic: Pick<Traffic, 'services'>,
+  metrics: ScrapedMetrics,
+  nowMs: number,
+): void {
+  for (const service of traffic.services())
+    metrics.set('shunt_proxy_endpoints_ejected', service.ejected(nowMs).size, { service: service.key })
 }
 
 function statesOf(service: ServiceTraffic, nowMs: number, room: number): EndpointState[] {

@@ -18,7 +18,7 @@ import { AffinityTable } from './decision/affinity.ts'
 import { exportState, importState } from './decision/handover-state.ts'
 import { Traffic } from './decision/traffic.ts'
 import type { ProxyView } from './decision/view.ts'
-import { endpointStates, type ProxyEndpoints } from './endpoint-states.ts'
+import { endpointStates, publishEjected, type ProxyEndpoints } from './endpoint-states.ts'
 import type { Engine, EngineEvents } from './engine/engine.ts'
 import { HeartbeatLoop } from './heartbeat-loop.ts'
 import { Intake } from './intake.ts'
@@ -217,6 +217,7 @@ export class RunningProxy {
 
   /** Metrics that are asked for rather than kept. */
   publish(metrics: ScrapedMetrics): void {
+    publishEjected(this.#traffic, metrics, this.#parts.clock.monotonicMs())
     this.#journal.publish(metrics, this.#table, this.#current.view)
     this.#workers.publish(metrics)
   }

@@ -1,6 +1,6 @@
 import test from 'ava'
 import { DEFAULT_OUTLIER_POLICY } from '#agent/model/connection-policy.ts'
-import { endpointStates } from '#agent/proxy/endpoint-states.ts'
+import { endpointStates, publishEjected } from '#agent/proxy/endpoint-states.ts'
 import { CLIENT, startIntake, STEERED } from './intake-lab.ts'
 import { WEB } from './views.ts'
 
@@ -32,5 +32,9 @@ test('tells what is open, what failed, and who is ejected and for how long', asy
     ejectedForMs: 29_000,
     ejections: 1,
   })
+  publishEjected(lab.traffic, lab.metrics, lab.clock.monotonicMs())
+  t.is(lab.metrics.value('shunt_proxy_endpoints_ejected', { service: WEB }), 1)
+  publishEjected(lab.traffic, lab.metrics, lab.clock.monotonicMs() + 30_000)
+  t.is(lab.metrics.value('shunt_proxy_endpoints_ejected', { service: WEB }), 0)
   t.like(states.get('10.0.0.1:80'), { connections: 2, failures: 0, ejectedForMs: null, ejections: 0 })
 })
