@@ -76,7 +76,11 @@ function oddPolicy(targets: readonly PolicyAttachment[], world: World): Oddity[]
     if (wrong !== undefined || service === undefined)
       return [{ object, code: 'REFERENCE_INVALID', field: at, message: wrong ?? '' }]
     const loss = lossOf(target, service, world)
-    return loss === undefined ? [] : [{ object, code: 'POLICY_CONFLICT', field: at, message: loss }]
+    if (loss !== undefined) return [{ object, code: 'POLICY_CONFLICT', field: at, message: loss }]
+    const { send, acceptFrom } = target.connection.proxyProtocol
+    if ((send === 'none' && acceptFrom.length === 0) || service.whenProxyDown === 'reject') return []
+    const message = `while the proxy is down, connections of Service ${service.id} go on without the proxyProtocol of the policy`
+    return [{ object, code: 'POLICY_BYPASSED', field: 'spec.proxyProtocol', message }]
   })
 }
 

@@ -53,6 +53,10 @@ export const ERROR_CODES = {
     meaning: 'Two TrafficPolicies select the same Service port; only one holds.',
     hint: 'the one that names the port holds, else the older, else the first by name; change or remove the other',
   },
+  POLICY_BYPASSED: {
+    meaning: 'A policy changes the first bytes of connections, and the kernel, which cannot, may carry them.',
+    hint: 'annotate the Service with shunt.dev/when-proxy-down: reject, so that nothing goes around the proxy',
+  },
   ROUTE_CONFLICT: {
     meaning:
       'Two routes claim the same host name on one Service port, or are of kinds that exclude each other there.',

@@ -67,7 +67,8 @@ const WHICH = `## Which policy holds
 const WHEN_DOWN = `## While the proxy is down
 
 The kernel then balances alone, at random: it knows no weights, limits, ejections or timeouts. A Service that must not be
-reached without them says so with the annotation \`shunt.dev/when-proxy-down: reject\`.
+reached without them says so with the annotation \`shunt.dev/when-proxy-down: reject\`. With \`proxyProtocol\` it nearly always
+must, because its endpoints would take the first bytes for a header; a warning (\`POLICY_BYPASSED\`) reminds of it.
 
 Limits count per node, over all workers of its proxy. The proxy of each node learns by itself which endpoints are slow or
 refuse connections.`

@@ -26,8 +26,8 @@ function service(name: string, spec: object = {}, metadata: object = {}): object
   return object('v1', 'Service', name, { clusterIP: '10.96.0.10', ports, ...spec }, metadata)
 }
 
-function policy(name: string, targets: readonly object[], metadata: object = {}): object {
-  return object('shunt.dev/v1alpha1', 'TrafficPolicy', name, { targetRefs: targets }, metadata)
+function policy(name: string, targets: readonly object[], metadata: object = {}, spec: object = {}): object {
+  return object('shunt.dev/v1alpha1', 'TrafficPolicy', name, { targetRefs: targets, ...spec }, metadata)
 }
 
 function tlsRoute(name: string, backend: object, fields: object = {}, metadata: object = {}): object {
@@ -120,6 +120,21 @@ const ROWS: readonly Row[] = [
   {
     it: 'one policy that selects a port twice does not lose to itself',
     documents: [service('web'), policy('a', [WEB, { ...WEB, sectionName: 'http' }])],
+    says: [],
+  },
+  {
+    it: 'PROXY headers that the kernel would not write',
+    documents: [service('web'), policy('p', [WEB], {}, { proxyProtocol: { toEndpoints: 'V2' } })],
+    says: [
+      'TrafficPolicy default/p: spec.proxyProtocol: while the proxy is down, connections of Service default/web go on without the proxyProtocol of the policy',
+    ],
+  },
+  {
+    it: 'PROXY headers of a Service that is not reached around the proxy',
+    documents: [
+      service('web', {}, { annotations: { 'shunt.dev/when-proxy-down': 'reject' } }),
+      policy('p', [WEB], {}, { proxyProtocol: { acceptFrom: ['10.0.0.0/8'] } }),
+    ],
     says: [],
   },
   {

@@ -4,6 +4,7 @@ import { DEFAULT_CONNECTION_POLICY, type ConnectionPolicy } from '../../model/co
 import { serviceId } from '../../model/ids.ts'
 import type { PolicyAttachment, WeightRule } from '../../model/policy.ts'
 import { createdAtMs } from './created-at.ts'
+import type { Fields } from './fields.ts'
 import { decodeObject, type ObjectShape } from './object.ts'
 import type { Place } from './place.ts'
 import { readMap, type Read } from './read-shape.ts'
@@ -29,6 +30,7 @@ export function decodeTrafficPolicy(input: unknown, root?: Place): Decoding<read
     const fields = object.map('spec')
     if (fields === undefined) return undefined
     const spec = readMap(fields, TRAFFIC_POLICY_SPEC)
+    warnOfSlowStart(fields, spec)
     // Its parts may be missing after an error, and then nobody looks at the value.
     if (object.report.failed) return undefined
     const created = createdAtMs(metadata.fields)
@@ -43,6 +45,14 @@ export function decodeTrafficPolicy(input: unknown, root?: Place): Decoding<read
       weights,
     }))
   })
+}
+
+/** Maglev's table and PeakEWMA's costs leave no place for a weight that grows. */
+function warnOfSlowStart(fields: Fields, { loadBalancer }: Spec): void {
+  const type = loadBalancer?.type
+  if ((type !== 'Maglev' && type !== 'PeakEWMA') || (loadBalancer?.slowStart?.window ?? 0) === 0) return
+  const place = { parent: fields.at('loadBalancer'), step: 'slowStart' }
+  fields.report.warn(place, `has no effect with ${type}`)
 }
 
 function connectionPolicy(spec: Spec): ConnectionPolicy {

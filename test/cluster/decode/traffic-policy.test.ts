@@ -92,6 +92,22 @@ test('the targets of one policy share what it says', (t) => {
   t.is(value?.[0]?.connection, value?.[1]?.connection)
 })
 
+test('a slow start that the balancer has no use for is warned of', (t) => {
+  for (const [type, says] of [
+    ['Maglev', ['warning spec.loadBalancer.slowStart: has no effect with Maglev']],
+    ['RoundRobin', []],
+  ] as const) {
+    const loadBalancer = { type, slowStart: { window: '10s' } }
+    const spec = { targetRefs: [{ name: 'web' }], loadBalancer }
+    const { value, problems } = decodeTrafficPolicy({ metadata, spec })
+    t.is(value?.length, 1)
+    t.deepEqual(
+      problems.map(({ severity, field, message }) => `${severity} ${field}: ${message}`),
+      says,
+    )
+  }
+})
+
 test('a policy without a spec is refused', (t) => {
   const { value, problems } = decodeTrafficPolicy({ metadata })
   t.is(value, undefined)
