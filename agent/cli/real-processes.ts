@@ -10,7 +10,7 @@ import { systemClock } from '../kernel/clock.ts'
 import type { Log } from '../model/log.ts'
 import { createLog } from '../observe/log.ts'
 import { runProxy } from '../proxy/app.ts'
-import { endWithParent, runSupervisor } from '../supervisor.ts'
+import { endWithParent, runSupervisor, tellTookOver } from '../supervisor.ts'
 import { EXIT, type ExitCode } from './exit.ts'
 
 type Flags = Readonly<Record<string, unknown>>
@@ -34,6 +34,8 @@ export async function startProxy(flags: Flags): Promise<ExitCode> {
     relay,
     accessLog,
     endpointMetrics,
+    handover,
+    handoverDrain,
   } = loaded.configuration
   endWithParent()
   const code = await runProxy(
@@ -49,8 +51,12 @@ export async function startProxy(flags: Flags): Promise<ExitCode> {
       maxConnections: 0,
       workers: proxyWorkers,
       relay,
+      handover,
+      handoverDrainMs: handoverDrain,
     },
     logOf('proxy', loaded),
+    undefined,
+    tellTookOver,
   )
   return ended(code)
 }

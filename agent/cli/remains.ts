@@ -41,7 +41,7 @@ async function steeringObjects({ steering, paths }: RemainsParts): Promise<reado
 }
 
 function files(paths: Paths): readonly Remain[] {
-  const sockets = [paths.agentSocket, paths.proxySocket, paths.viewSocket]
+  const sockets = [paths.agentSocket, paths.proxySocket, paths.handoverSocket, paths.viewSocket]
   const ours = [...sockets, paths.stateDir].filter((path) => existsSync(path))
   const remains = ours.map((path) => ({
     what: path,

@@ -8,6 +8,8 @@ export interface Paths {
   readonly agentSocket: string
   /** Admin socket of the proxy, likewise. */
   readonly proxySocket: string
+  /** Where a proxy that is started takes over from the one that runs; mode 0600. */
+  readonly handoverSocket: string
   /** Control channel on which the agent sends views to proxies. */
   readonly viewSocket: string
   /** Folder that survives restarts. */
@@ -28,6 +30,7 @@ export function pathsOf(runDir: string): Paths {
     runDir: run,
     agentSocket: `${run}/agent.sock`,
     proxySocket: `${run}/proxy.sock`,
+    handoverSocket: `${run}/handover.sock`,
     viewSocket: `${run}/view`,
     stateDir: state,
     lastView: `${state}/last-view.json`,

@@ -11,6 +11,7 @@ import { fdOf } from './original-destination.ts'
 export interface RunLock {
   /** Whoever has a copy of it holds the lock too; undefined: this version of Node does not tell. */
   readonly fd: Fd | undefined
+  /** Once is enough. */
   release(): void
 }
 
@@ -35,5 +36,12 @@ export async function takeRunLock(kind: 'agent' | 'proxy', runDir: string): Prom
 
 /** The lock of a process that handed over: both hold it until one lets go. */
 export function inheritRunLock(native: { closeFd(fd: Fd): void }, fd: Fd): RunLock {
-  return { fd, release: () => native.closeFd(fd) }
+  let held = true
+  return {
+    fd,
+    release: () => {
+      if (held) native.closeFd(fd)
+      held = false
+    },
+  }
 }

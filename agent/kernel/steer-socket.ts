@@ -96,8 +96,12 @@ function enterSocketMap(
   try {
     withSteerMaps(native, options.pinDir, (maps, fresh) => {
       for (const family of FAMILIES) {
-        const fd = sockets.find((socket) => socket.family === family)?.fd
-        if (fd !== undefined) native.bpf.sockMapUpdate(maps.listeners, LISTENER_SLOT[family], fd)
+        const socket = sockets.find((each) => each.family === family)
+        if (socket === undefined) continue
+        const slot = LISTENER_SLOT[family]
+        // The predecessor entered one of the same group; there is no need to ask what the kernel makes of doing it twice.
+        const entered = options.received?.includes(socket) === true && hasSocket(native, maps.listeners, slot)
+        if (!entered) native.bpf.sockMapUpdate(maps.listeners, slot, socket.fd)
       }
       // After the listeners, so that the program never runs without one.
       if (fresh || !isSteeringAttached(native.bpf, options.pinDir))
@@ -107,4 +111,9 @@ function enterSocketMap(
   } catch (error) {
     return { kind: 'off', because: messageOf(error) }
   }
+}
+
+/** To user space, the value of a slot is the cookie of its socket. */
+function hasSocket({ bpf }: Native, listeners: Fd, slot: number): boolean {
+  return bpf.mapLookup(listeners, new Uint8Array(Uint32Array.of(slot).buffer), 8) !== undefined
 }

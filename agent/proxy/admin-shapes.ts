@@ -1,6 +1,7 @@
 // What the proxy's admin socket answers, as types: the contract with the CLI. Plain JSON.
 
 import type { ClientKind } from './decision/client-kind.ts'
+import type { DrainingProxy } from './handover/draining-proxies.ts'
 
 /** GET /status */
 export interface ProxyStatus {
@@ -40,6 +41,8 @@ export interface ProxyStatus {
   }
   readonly affinityRecords: number
   readonly workers: readonly WorkerStatus[]
+  /** Processes that handed over to this one, or to one before it, and still have connections; longest ago first. */
+  readonly predecessors: readonly DrainingProxy[]
 }
 
 export interface WorkerStatus {

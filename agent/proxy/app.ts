@@ -3,56 +3,163 @@
 
 import { once } from 'node:events'
 import { chown, mkdir, readFile } from 'node:fs/promises'
-import { connect } from 'node:net'
+import { createServer } from 'node:net'
 import { availableParallelism } from 'node:os'
 import { systemClock } from '../kernel/clock.ts'
 import { openHeartbeat } from '../kernel/heartbeat.ts'
-import { loadNative } from '../kernel/native.ts'
+import { loadNative, type NativeLoad } from '../kernel/native.ts'
 import type { Native } from '../kernel/native-types.ts'
 import { fdOf } from '../kernel/original-destination.ts'
-import { takeRunLock } from '../kernel/run-lock.ts'
 import { openSteerListeners, type ListeningSocket, type SteerListeners } from '../kernel/steer-socket.ts'
 import { ShuntError } from '../model/errors.ts'
 import type { Log } from '../model/log.ts'
 import type { Metrics } from '../model/metrics.ts'
 import { openAccessLog, type AccessLog } from '../observe/access-log.ts'
 import { serveHttp, type HttpServer } from '../observe/http-json.ts'
-import { createMetrics } from '../observe/metrics.ts'
+import { createMetrics, type MetricsRegistry } from '../observe/metrics.ts'
+import { claimSocketPath } from '../observe/unix-socket.ts'
 import { accessFields, accessText } from './access-line.ts'
 import { adminRoutes } from './admin.ts'
 import { connectionLimit } from './connection-limit.ts'
 import { LISTEN_BACKLOG } from './engine/stream-engine.ts'
+import type { DrainingProxies } from './handover/draining-proxies.ts'
+import { HandoverServer } from './handover/handover-server.ts'
+import { nameSockets, type ProxySockets } from './handover/proxy-sockets.ts'
+import { networkNamespace, takePlace, trustedUsers } from './handover/take-place.ts'
 import { LogGate } from './log-gate.ts'
 import { watchLoopDelay } from './loop-delay.ts'
-import type { LinesPlace, ProxyOptions } from './options.ts'
+import { DEFAULT_DRAIN_MS, DEFAULT_HANDOVER_DRAIN_MS, type LinesPlace, type ProxyOptions } from './options.ts'
 import { chooseRelay } from './relay.ts'
 import { RunningProxy } from './running-proxy.ts'
 
 /**
- * Serves until SIGTERM or SIGINT, then drains; a second signal drains in a hurry. Resolves with the exit code. Throws
- * ALREADY_RUNNING, ADDRESS_IN_USE, NOT_PERMITTED, or NATIVE_UNAVAILABLE: without the addon there is no heartbeat, so
- * that no connection would ever come.
+ * Serves until SIGTERM or SIGINT, then drains; a second signal drains in a hurry. Where a proxy runs already in this folder
+ * it takes over from that one (`tookOver` is called when it has), and lets a later one take over in turn. Resolves with the
+ * exit code. Throws ALREADY_RUNNING, HANDOVER_FAILED, ADDRESS_IN_USE, NOT_PERMITTED, or NATIVE_UNAVAILABLE: without the addon
+ * there is no heartbeat, so that no connection would ever come.
  */
-export async function runProxy(options: ProxyOptions, log: Log): Promise<number> {
-  const loaded = loadNative()
+export async function runProxy(
+  options: ProxyOptions,
+  log: Log,
+  loaded: NativeLoad = loadNative(),
+  tookOver = (): void => {},
+): Promise<number> {
   if (loaded.kind === 'absent') throw new ShuntError('NATIVE_UNAVAILABLE', loaded.because)
   const { native } = loaded
   const metrics = createMetrics({ onMisuse: (message) => log.error({}, message) })
+  const ended = Promise.withResolvers<number>()
   await using open = new AsyncDisposableStack()
 
   await makeFolders(options)
-  const lock = await takeRunLock('proxy', options.paths.runDir)
-  open.defer(() => lock.release())
+  const { sockets, draining, succession } = await takePlace(options, {
+    native,
+    clock: systemClock,
+    log: log.child({ component: 'handover' }),
+    claim: claimSocketPath,
+    revoked: (error) => {
+      log.error({ error }, 'the predecessor took its place back')
+      retire(options.drainMs ?? DEFAULT_DRAIN_MS, 1)
+    },
+  })
+  open.defer(() => sockets.lock.release())
 
+  const accessLog = options.accessLog === undefined ? undefined : accessLogAt(options.accessLog, metrics, log)
+  if (accessLog !== undefined) open.defer(() => accessLog.close())
+  const proxy = await prepareProxy(options, { native, log, metrics, sockets, draining, accessLog })
+  const servers: HttpServer[] = []
+  open.defer(() => Promise.all(servers.map((server) => server.close())).then(() => {}))
+  const handover = new HandoverServer({
+    clock: systemClock,
+    log: log.child({ component: 'handover' }),
+    metrics,
+    fdPassing: native.fdPassing,
+    pid: process.pid,
+    netns: networkNamespace(),
+    uids: trustedUsers(options),
+    sockets: () => nameSockets(options, sockets, proxy.listenerFds(), draining.sockets()),
+    state: () => proxy.exportState(),
+    retire: () => retire(options.handoverDrainMs ?? DEFAULT_HANDOVER_DRAIN_MS, 0),
+    drain: () => ({ connections: 0, sinceMs: systemClock.wallMs(), untilMs: null, ...proxy.draining() }),
+  })
+  open.defer(() => handover.close())
+  giveUpRoot(options, native, log)
+
+  const stopWatching = watchLoopDelay(systemClock, metrics)
+  open.defer(stopWatching)
+  const forget = hearSignals(log, () => {
+    handover.stop()
+    proxy.drain().then(() => ended.resolve(0), ended.reject)
+  })
+  open.defer(forget)
+
+  if (succession === undefined) await answer()
+  await begin()
+  await handover.listen(sockets.handover)
+  log.info({ pid: process.pid, uid: process.getuid?.(), port: options.port }, 'the proxy is ready')
+  return await ended.promise
+
+  /** Accepts; in the place of a predecessor as soon as that one says so. */
+  async function begin(): Promise<void> {
+    try {
+      await proxy.prepare()
+      if (succession !== undefined) {
+        proxy.importState(await succession.state())
+        await succession.ready()
+      }
+      proxy.begin()
+      if (succession !== undefined) await answer()
+    } catch (error) {
+      succession?.abandon(error)
+      throw error
+    }
+    if (succession === undefined) return
+    succession.serving()
+    metrics.add('shunt_proxy_handovers_total', { role: 'took', result: 'completed' })
+    tookOver()
+  }
+
+  /** On the admin socket, and where metrics are served. */
+  async function answer(): Promise<void> {
+    const admin = adminRoutes({
+      status: () => proxy.status(),
+      connections: () => proxy.connections(),
+      endpoints: () => proxy.endpoints(),
+      view: () => proxy.view(),
+      metrics: () => metrics.text(),
+    })
+    servers.push(await serveHttp({ kind: 'fd', fd: sockets.admin }, admin, log))
+    if (sockets.metrics === undefined) return
+    const routes = { 'GET /metrics': admin['GET /metrics'] }
+    servers.push(await serveHttp({ kind: 'fd', fd: sockets.metrics }, routes, log))
+  }
+
+  /** Another process serves here. What was passed on stays open there. */
+  function retire(drainMs: number, code: number): void {
+    for (const server of servers) void server.close()
+    sockets.lock.release()
+    draining.release()
+    proxy.retire(drainMs === 0 ? undefined : drainMs).then(() => ended.resolve(code), ended.reject)
+  }
+}
+
+interface Foundation {
+  readonly native: Native
+  readonly log: Log
+  readonly metrics: MetricsRegistry
+  readonly sockets: ProxySockets
+  readonly draining: DrainingProxies
+  readonly accessLog: AccessLog | undefined
+}
+
+async function prepareProxy(options: ProxyOptions, parts: Foundation): Promise<RunningProxy> {
+  const { native, log, metrics, draining, accessLog } = parts
   const degraded: string[] = []
-  const listeners = listenersOf(options, native, [])
+  const listeners = listenersOf(options, native, parts.sockets.listeners)
   if (listeners.skLookup.kind === 'off') {
     log.warn({ because: listeners.skLookup.because }, 'sk_lookup is off; DNAT alone can steer')
     degraded.push(`sk_lookup is off: ${listeners.skLookup.because}`)
   }
   const maxConnections = connectionLimit(options.maxConnections, await readFile('/proc/self/limits', 'utf8'))
-  const accessLog = options.accessLog === undefined ? undefined : accessLogAt(options.accessLog, metrics, log)
-  if (accessLog !== undefined) open.defer(() => accessLog.close())
   const relay = chooseRelay(options.relay ?? 'auto', {
     native,
     clock: systemClock,
@@ -81,37 +188,12 @@ export async function runProxy(options: ProxyOptions, log: Log): Promise<number>
       ? {}
       : { accessLog: (record) => accessLog.write(accessFields(record), () => accessText(record)) }),
     degraded: () => degraded,
+    predecessors: () => draining.list(),
   })
   metrics.beforeText((scraped) => proxy.publish(scraped))
-  const admin = adminRoutes({
-    status: () => proxy.status(),
-    connections: () => proxy.connections(),
-    endpoints: () => proxy.endpoints(),
-    view: () => proxy.view(),
-    metrics: () => metrics.text(),
-  })
-  const servers: HttpServer[] = [
-    await serveHttp({ kind: 'unix', path: options.paths.proxySocket }, admin, log),
-  ]
-  open.defer(() => Promise.all(servers.map((server) => server.close())).then(() => {}))
-  if (options.metricsAddress !== undefined) {
-    const { ip: host, port } = options.metricsAddress
-    const routes = { 'GET /metrics': admin['GET /metrics'] }
-    servers.push(await serveHttp({ kind: 'tcp', host, port }, routes, log))
-  }
-  if (relay.kind === 'stream' && !(await tellsDescriptors(options.paths.proxySocket)))
+  if (relay.kind === 'stream' && !(await tellsDescriptors()))
     degraded.push('this version of Node does not tell descriptors of sockets: DNAT cannot steer')
-  giveUpRoot(options, native, log)
-
-  const stopWatching = watchLoopDelay(systemClock, metrics)
-  open.defer(stopWatching)
-  const signals = hearSignals(proxy, log)
-  open.defer(signals.forget)
-  await proxy.prepare()
-  proxy.begin()
-  log.info({ pid: process.pid, uid: process.getuid?.(), port: options.port }, 'the proxy is ready')
-  await signals.drained
-  return 0
+  return proxy
 }
 
 /** Opened as root, like everything that belongs to root. */
@@ -138,8 +220,8 @@ async function makeFolders({ paths, uid, gid }: ProxyOptions): Promise<void> {
 }
 
 /**
- * The listening sockets of this process, in the socket map: those that a predecessor handed over (`received`), and new
- * ones beside them until every worker has one of each family.
+ * The listening sockets of this process, in the socket map: those that a predecessor handed over (`received`), or one of
+ * each family for every worker.
  */
 function listenersOf(
   options: ProxyOptions,
@@ -150,7 +232,8 @@ function listenersOf(
     pinDir: options.paths.pinDir,
     port: options.port,
     backlog: LISTEN_BACKLOG,
-    perFamily: workerCount(options.workers),
+    // What is added joins the others at once; nobody would accept from it until the predecessor has retired.
+    perFamily: received.length > 0 ? 1 : workerCount(options.workers),
     received,
   })
 }
@@ -161,14 +244,12 @@ function workerCount(wanted = 0): number {
 }
 
 /** The one undocumented thing that the stream engine rests on, tried on a socket like any other. */
-async function tellsDescriptors(socketPath: string): Promise<boolean> {
-  const socket = connect(socketPath)
-  try {
-    await once(socket, 'connect')
-    return fdOf(socket) !== undefined
-  } finally {
-    socket.destroy()
-  }
+async function tellsDescriptors(): Promise<boolean> {
+  const server = createServer().listen(`\0shunt-probe-${process.pid}`)
+  await once(server, 'listening')
+  const tells = fdOf(server) !== undefined
+  server.close()
+  return tells
 }
 
 /** Capabilities belong to threads: those that the engines start later inherit what is left. */
@@ -183,19 +264,12 @@ function becomesAnother(uid: number): boolean {
 }
 
 /** What was thrown where nobody caught it is a bug, and no reason to drop every connection. */
-function hearSignals(
-  proxy: RunningProxy,
-  log: Log,
-): { readonly drained: Promise<void>; readonly forget: () => void } {
-  const { promise, resolve, reject } = Promise.withResolvers<void>()
-  const drain = (signal: NodeJS.Signals): void => {
+function hearSignals(log: Log, stop: () => void): () => void {
+  const told = (signal: NodeJS.Signals): void => {
     log.info({ signal }, 'asked to stop')
-    proxy.drain().then(resolve, reject)
+    stop()
   }
   const survive = (error: unknown): void => log.error({ error }, 'a bug was met; serving goes on')
-  process.on('SIGTERM', drain).on('SIGINT', drain).on('uncaughtException', survive)
-  return {
-    drained: promise,
-    forget: () => void process.off('SIGTERM', drain).off('SIGINT', drain).off('uncaughtException', survive),
-  }
+  process.on('SIGTERM', told).on('SIGINT', told).on('uncaughtException', survive)
+  return () => void process.off('SIGTERM', told).off('SIGINT', told).off('uncaughtException', survive)
 }

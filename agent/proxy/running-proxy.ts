@@ -20,6 +20,7 @@ import { Traffic } from './decision/traffic.ts'
 import type { ProxyView } from './decision/view.ts'
 import { endpointStates, publishEjected, type ProxyEndpoints } from './endpoint-states.ts'
 import type { Engine, EngineEvents } from './engine/engine.ts'
+import type { DrainingProxy } from './handover/draining-proxies.ts'
 import { HeartbeatLoop } from './heartbeat-loop.ts'
 import { Intake } from './intake.ts'
 import { Journal } from './journal.ts'
@@ -47,6 +48,8 @@ export interface ProxyParts {
   /** What it does without, as sentences. */
   readonly degraded: () => readonly string[]
   readonly uid: () => number
+  /** Those that handed over and still have connections. */
+  readonly predecessors: () => readonly DrainingProxy[]
 }
 
 /** Late arrivals: their first packet was steered before the last heartbeat ended. */
@@ -74,12 +77,15 @@ export class RunningProxy {
   readonly #lastView: LastView
   readonly #startedAtMs: number
   readonly #hurry = Promise.withResolvers<void>()
+  /** Asked to stop after it handed over. */
+  readonly #told = Promise.withResolvers<void>()
   /** It gave a view, or there is no agent to talk to. */
   readonly #agentSpoke = Promise.withResolvers<void>()
   #state: Exclude<ProxyStatus['state'], 'waiting'> = 'starting'
   #cancelSweep: (() => void) | undefined
-  #accepting = true
-  #draining: { readonly sinceMs: number; readonly untilMs: number } | undefined
+  /** A successor serves, and nobody asked this one to stop since. */
+  #handedOver = false
+  #draining: { readonly sinceMs: number; readonly untilMs: number | null } | undefined
   #drained: Promise<void> | undefined
 
   constructor(options: ProxyOptions, parts: ProxyParts) {
@@ -103,7 +109,7 @@ export class RunningProxy {
       ...parts,
       log: parts.log.child({ component: 'workers' }),
       count: parts.workers,
-      listeners: byFamily(parts.sockets),
+      listeners: shareOut(parts.sockets, parts.workers),
       makeEngine: (worker) => parts.makeEngine(intake.events(worker)),
       lose: (worker) => intake.lose(worker),
     })
@@ -212,6 +218,7 @@ export class RunningProxy {
       },
       affinityRecords: this.#affinity.size,
       workers: this.#workers.status(),
+      predecessors: this.#parts.predecessors(),
     }
   }
 
@@ -247,24 +254,21 @@ export class RunningProxy {
     this.#parts.log.info(sum, 'took over what the predecessor had learnt')
   }
 
-  /** How it drains; undefined: it does not. */
+  /** How it drains; `untilMs` null: as long as it takes. undefined: it does not. */
   draining():
-    | { readonly connections: number; readonly sinceMs: number; readonly untilMs: number }
+    | { readonly connections: number; readonly sinceMs: number; readonly untilMs: number | null }
     | undefined {
     return this.#draining === undefined ? undefined : { connections: this.#table.size, ...this.#draining }
   }
 
   /**
    * A successor serves on copies of the listeners, and beats: accepts no more, and leaves to it what waits in their
-   * queues, the kernel's sets and the agent. Connections live on; drain() waits for them. Resolves when no connection
-   * can be accepted here any more.
+   * queues, the kernel's sets and the agent. Connections live on until the time is over (undefined: as long as they
+   * last), or, after drain() was called, for as long as at any stop. Resolves when everything is closed.
    */
-  async stopAccepting(): Promise<void> {
-    if (!this.#accepting) return
-    this.#startDraining()
-    this.#heartbeat.cede()
-    this.#viewClient.close()
-    await this.#closeListeners()
+  retire(drainMs: number | undefined): Promise<void> {
+    this.#drained ??= this.#retire(drainMs)
+    return this.#drained
   }
 
   /**
@@ -273,21 +277,43 @@ export class RunningProxy {
    */
   drain(): Promise<void> {
     if (this.#drained === undefined) this.#drained = this.#drain()
-    else this.#hurry.resolve()
+    else if (this.#handedOver) {
+      this.#handedOver = false
+      this.#told.resolve()
+    } else this.#hurry.resolve()
     return this.#drained
   }
 
-  async #drain(): Promise<void> {
-    const { log, clock } = this.#parts
-    const drainMs = this.#startDraining()
-    log.info({ connections: this.#table.size }, 'draining: new connections do not come here any more')
-    if (this.#accepting) {
-      this.#heartbeat.stop()
-      await this.#wait(DRAIN_GRACE_MS)
-      this.#intake.close()
-      await this.#closeListeners()
+  async #retire(drainMs: number | undefined): Promise<void> {
+    const { log } = this.#parts
+    this.#handedOver = true
+    this.#startDraining(drainMs)
+    log.info({ connections: this.#table.size }, 'a successor serves; what is open here lives on')
+    this.#heartbeat.cede()
+    this.#viewClient.close()
+    await this.#closeListeners()
+    await this.#wait(drainMs, this.#table.empty(), this.#told.promise)
+    if (!this.#handedOver) {
+      this.#startDraining(this.#drainMs)
+      await this.#wait(this.#drainMs, this.#table.empty())
     }
-    await this.#wait(drainMs, this.#table.empty())
+    await this.#end()
+  }
+
+  async #drain(): Promise<void> {
+    const { log } = this.#parts
+    this.#startDraining(this.#drainMs)
+    log.info({ connections: this.#table.size }, 'draining: new connections do not come here any more')
+    this.#heartbeat.stop()
+    await this.#wait(DRAIN_GRACE_MS)
+    this.#intake.close()
+    await this.#closeListeners()
+    await this.#wait(this.#drainMs, this.#table.empty())
+    await this.#end()
+  }
+
+  async #end(): Promise<void> {
+    const { log, clock } = this.#parts
     const left = this.#table.size
     if (left > 0) log.warn({ connections: left }, 'connections that did not end in time are reset')
     this.#table.forEachLive(({ worker, id }) => worker.engine.abort(id))
@@ -303,26 +329,27 @@ export class RunningProxy {
     log.info({}, 'drained')
   }
 
-  /** How long it may take. */
-  #startDraining(): number {
-    const drainMs = this.#options.drainMs ?? DEFAULT_DRAIN_MS
+  get #drainMs(): number {
+    return this.#options.drainMs ?? DEFAULT_DRAIN_MS
+  }
+
+  #startDraining(drainMs: number | undefined): void {
     this.#state = 'draining'
-    const sinceMs = this.#parts.clock.wallMs()
-    this.#draining ??= { sinceMs, untilMs: sinceMs + drainMs }
-    return drainMs
+    const nowMs = this.#parts.clock.wallMs()
+    const untilMs = drainMs === undefined ? null : nowMs + drainMs
+    this.#draining = { sinceMs: this.#draining?.sinceMs ?? nowMs, untilMs }
   }
 
   async #closeListeners(): Promise<void> {
-    this.#accepting = false
     // An engine that is stuck may still look at its listeners; then they stay open until the process ends.
     if (!(await this.#workers.stopAccepting())) return
     for (const { fd } of this.#parts.sockets) this.#parts.closeSocket(fd)
   }
 
-  /** Until the time is over, or the other thing happens, or somebody is in a hurry. */
-  async #wait(ms: number, ...others: readonly Promise<void>[]): Promise<void> {
+  /** Until the time is over (undefined: never), or the other thing happens, or somebody is in a hurry. */
+  async #wait(ms: number | undefined, ...others: readonly Promise<void>[]): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>()
-    const cancel = this.#parts.clock.after(ms, resolve)
+    const cancel = ms === undefined ? (): void => {} : this.#parts.clock.after(ms, resolve)
     await Promise.race([promise, this.#hurry.promise, ...others])
     cancel()
   }
@@ -355,7 +382,14 @@ export class RunningProxy {
   }
 }
 
-/** So that each worker gets its share of either. */
-function byFamily(sockets: readonly ListeningSocket[]): readonly Fd[] {
-  return FAMILIES.flatMap((wanted) => sockets.filter(({ family }) => family === wanted)).map(({ fd }) => fd)
+/**
+ * One family after the other, so that each worker gets its share of either. Where a predecessor had fewer workers, some
+ * share a socket.
+ */
+function shareOut(sockets: readonly ListeningSocket[], workers: number): readonly Fd[] {
+  return FAMILIES.flatMap((wanted) => {
+    const fds = sockets.filter(({ family }) => family === wanted).map(({ fd }) => fd)
+    if (fds.length === 0) return []
+    return Array.from({ length: Math.max(fds.length, workers) }, (_, at) => fds[at % fds.length] as Fd)
+  })
 }

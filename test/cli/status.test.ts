@@ -60,7 +60,27 @@ const PROXY: ProxyStatus = {
   heartbeat: { beating: true, because: '', beats: 9, failures: 0, lastBeatAtMs: NOW_MS - 120 },
   connections: { open: 1, max: 1000, accepted: 7, refused: { direct: 2, overload: 0 } },
   affinityRecords: 0,
-  workers: [],
+  predecessors: [],
+  workers: [
+    {
+      number: 0,
+      state: 'healthy',
+      relay: 'native',
+      connections: 1,
+      accepted: 4,
+      pipes: 1,
+      counters: { spliced_bytes: 2_000_000_000, copied_bytes: 1_500, pipe_shortages: 0, port_shortages: 0 },
+    },
+    {
+      number: 1,
+      state: 'healthy',
+      relay: 'native',
+      connections: 0,
+      accepted: 3,
+      pipes: 0,
+      counters: { spliced_bytes: 0, copied_bytes: 500, pipe_shortages: 3, port_shortages: 1 },
+    },
+  ],
 }
 
 function ask(line: string, agent: object | undefined, proxy: object | undefined) {
@@ -85,6 +105,9 @@ test('both run and all is well', async (t) => {
       view         generation 42 from the agent · 2 frontends
       heartbeat    beats, last 120 ms ago
       connections  1 open · 7 accepted · 2 refused (direct)
+      workers      2 native · 2.0 GB spliced, 2.0 kB copied · short of pipes 3 times · short of source ports 1 time
+                     worker 0  healthy · 1 open · 4 accepted · 1 pipe
+                     worker 1  healthy · 0 open · 3 accepted · 0 pipes
       listeners    0.0.0.0:15001, [::]:15001 · in the socket map of sk_lookup
     `),
     stderr: '',
@@ -97,6 +120,33 @@ test('degraded with reasons still serves', async (t) => {
   t.is(code, 0)
   t.true(stdout.startsWith('agent        degraded'))
   t.true(stdout.endsWith(`degraded\n               ✗ ${reasons[0] ?? ''}\n`))
+})
+
+test('a worker that is stuck is shown without being asked for, and the stream engine says why it is used', async (t) => {
+  const [first, second] = PROXY.workers
+  const stalled = { ...PROXY, workers: [first, { ...second, state: 'stalled', connections: 12 }] }
+  t.regex(
+    (await ask('status', AGENT, stalled)).stdout,
+    /^workers +2 native · .*\n +worker 1 {2}stalled · 12 open · 3 accepted · 0 pipes$/m,
+  )
+  const why = 'connections are relayed in JavaScript, because the native engine does not start: EPERM'
+  const stream = { ...PROXY, degraded: [why], workers: [{ ...first, relay: 'stream', pipes: 0 }] }
+  const { stdout } = await ask('status', AGENT, stream)
+  t.regex(stdout, /^workers +1 stream · 1.5 kB copied$/m)
+  t.true(stdout.includes(`✗ ${why}`))
+})
+
+test('a proxy that stops, and those that handed over to this one', async (t) => {
+  const predecessors = [
+    { pid: 150, connections: 1, sinceMs: NOW_MS - 60_000, untilMs: NOW_MS + 540_000 },
+    { pid: 160, connections: null, sinceMs: null, untilMs: null },
+  ]
+  const { stdout } = await ask('status', AGENT, { ...PROXY, state: 'draining', predecessors })
+  t.regex(stdout, /^proxy +draining · pid 200/m)
+  t.regex(
+    stdout,
+    /^predecessor +pid 150 · draining · 1 connection left · reset in 9 min\n +pid 160 · draining$/m,
+  )
 })
 
 test('nobody runs: exit code 3, and it is an answer', async (t) => {

@@ -211,7 +211,7 @@ test('a proxy that starts alone serves the last view at once; a second one on th
   const first = lab.startProxy()
   const { pid } = await first.until('serving', ({ state }) => state === 'serving')
   lab.steer({ ip: '10.96.0.10', port: 80 })
-  const second = lab.startProxy()
+  const second = lab.startProxy({ handover: 'never' })
   t.is(await second.exited, 1)
   t.regex(second.log, /ALREADY_RUNNING/)
   await sleep(500)

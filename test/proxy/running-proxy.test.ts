@@ -100,6 +100,7 @@ async function setUp(
       },
       skLookup: false,
       degraded: () => [],
+      predecessors: () => [],
     },
   )
   await proxy.prepare()
@@ -210,16 +211,41 @@ test('to a successor it leaves the path without a word to the kernel, and lets c
   await new Promise((resolve) => held.once('data', resolve))
   const { beats } = kernel
   t.deepEqual(proxy.listenerFds(), [{ family: 'IPv4', fd: 7 }])
-  await proxy.stopAccepting()
+  const retired = proxy.retire(60_000)
+  await until(() => kernel.closedSockets.length > 0, 'it accepts no more')
   t.is(proxy.draining()?.connections, 1)
   t.deepEqual(kernel.closedSockets, [7], 'its own copies')
   await pause(600)
   t.like(kernel, { beats, withdrawals: 0 })
   t.is((await readAll(dial())).ending, 'reset')
-  const drained = proxy.drain()
   const rest = readAll(held)
   held.end('b')
   t.deepEqual(await rest, { data: Buffer.from('b'), ending: 'end' })
-  await drained
+  await retired
   t.like(kernel, { withdrawals: 0, closed: 1 })
+})
+
+test('one that handed over and is asked to stop resets what does not end in time', async (t) => {
+  const { proxy, kernel, dial } = await setUp(t, { drainMs: 300 })
+  const held = dial()
+  held.write('a')
+  await new Promise((resolve) => held.once('data', resolve))
+  const retired = proxy.retire(undefined)
+  t.like(proxy.draining(), { connections: 1, untilMs: null })
+  await pause(600)
+  t.is(proxy.draining()?.connections, 1)
+  void proxy.drain()
+  t.is((await readAll(held)).ending, 'reset')
+  await retired
+  t.like(kernel, { withdrawals: 0, closed: 1 })
+})
+
+test('one that handed over resets what lives longer than it may', async (t) => {
+  const { proxy, dial } = await setUp(t)
+  const held = dial()
+  held.write('a')
+  await new Promise((resolve) => held.once('data', resolve))
+  const retired = proxy.retire(300)
+  t.is((await readAll(held)).ending, 'reset')
+  await retired
 })
