@@ -5,8 +5,8 @@
 const DESCRIPTORS_PER_CONNECTION = 2
 /** Listeners, admin connections, files, pins, netlink, the runtime's own. */
 const RESERVED_DESCRIPTORS = 256
-/** Some 20 KB each in the process when idle: a limit of a gigabyte that nobody set is none. */
-const CEILING = 50_000
+/** Up to 3 KB each in the process when idle, and more in the kernel: a limit of gigabytes that nobody set is none. */
+const CEILING = 100_000
 
 /** `wanted` 0: as many as descriptors allow, within reason. `processLimits`: text of /proc/self/limits. */
 export function connectionLimit(wanted: number, processLimits: string): number {
