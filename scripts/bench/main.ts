@@ -1,11 +1,12 @@
 // `npm run bench`: measures, compares with the bars, and writes docs/benchmarks.md. Root; network namespaces of its own.
-// Takes half an hour; one part alone: `npm run bench -- relay` (plan, sync, memory, steering), which prints its section and
+// Takes half an hour; one part alone: `npm run bench -- relay` (plan, sync, memory, steering, decide), which prints its section and
 // its bars and writes nothing. Fewer rounds of the relay, for a first look: `npm run bench -- relay --rounds 1`.
 
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 
+import { decideSection } from './decide.ts'
 import { formatSpread, machineFacts } from './machine.ts'
 import { measureMemory, type MemoryFigures } from './memory.ts'
 import { measurePlan, type PlanFigures } from './plan.ts'
@@ -16,7 +17,7 @@ import { measureSync, type SyncFigures } from './sync.ts'
 
 const SIZES = [1000, 10_000]
 const LARGE = 10_000
-const parts = { plan, sync, memory, steering, relay: relaySection }
+const parts = { plan, sync, memory, steering, decide: decideSection, relay: relaySection }
 
 async function main(names: readonly string[], rounds: number | undefined): Promise<number> {
   const wanted = names.length === 0 ? Object.keys(parts) : names
