@@ -22,6 +22,7 @@ const PACKAGES = {
   procps: '/usr/sbin/sysctl',
   'util-linux': '/usr/bin/nsenter',
   curl: '/usr/bin/curl',
+  openssl: '/usr/bin/openssl',
   make: '/usr/bin/make',
   'g++': '/usr/bin/g++',
   clang: '/usr/bin/clang',
