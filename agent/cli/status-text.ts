@@ -1,6 +1,8 @@
 // The two processes' answers as one page. Pure.
 
-import type { ProxyStatus } from '../proxy/admin-shapes.ts'
+import { formatBytes } from '../model/size.ts'
+import type { ProxyStatus, WorkerStatus } from '../proxy/admin-shapes.ts'
+import type { DrainingProxy } from '../proxy/handover/draining-proxies.ts'
 import type { AgentStatus } from '../sync/status.ts'
 import type { Printed } from './output.ts'
 import { renderTree, type Branch } from './tree.ts'
@@ -117,6 +119,8 @@ function proxyBranches({ proxy, agent, nowMs }: StatusAnswers, wide: boolean): r
       label: 'connections',
       text: `${connections.open} open · ${connections.accepted} accepted${refused.map(([why, count]) => ` · ${count} refused (${why})`).join('')}`,
     },
+    workersBranch(status.workers, wide),
+    ...status.predecessors.map((each, at) => predecessorBranch(each, at, nowMs)),
     ...(wide
       ? [
           {
@@ -127,6 +131,43 @@ function proxyBranches({ proxy, agent, nowMs }: StatusAnswers, wide: boolean): r
       : []),
   ]
 }
+
+/** What moves the bytes. Why it is not the native engine, if it is not, is among the problems. */
+function workersBranch(workers: readonly WorkerStatus[], wide: boolean): Branch {
+  const relays = [...new Set(workers.map(({ relay }) => relay))]
+  const sum = (what: string): number => workers.reduce((all, { counters }) => all + (counters[what] ?? 0), 0)
+  const moved = relays.includes('native')
+    ? ` · ${formatBytes(sum('spliced_bytes'))} spliced, ${formatBytes(sum('copied_bytes'))} copied`
+    : ` · ${formatBytes(sum('copied_bytes'))} copied`
+  const short = SHORTAGES.map(([what, words]) => [words, sum(what)] as const)
+    .filter(([, count]) => count > 0)
+    .map(([words, count]) => ` · short of ${words} ${times(count, 'time')}`)
+  return {
+    label: 'workers',
+    text:
+      workers.length === 0 ? 'none yet' : `${workers.length} ${relays.join(', ')}${moved}${short.join('')}`,
+    children: workers
+      .filter(({ state }) => wide || state !== 'healthy')
+      .map(({ number, state, connections, accepted, pipes }) => ({
+        label: `worker ${number}`,
+        text: `${state} · ${connections} open · ${accepted} accepted · ${times(pipes, 'pipe')}`,
+      })),
+  }
+}
+
+/** A proxy that handed over and keeps its connections. */
+function predecessorBranch({ pid, connections, untilMs }: DrainingProxy, at: number, nowMs: number): Branch {
+  const left = connections === null ? 'draining' : `draining · ${times(connections, 'connection')} left`
+  const until = untilMs === null ? '' : ` · reset in ${duration(untilMs - nowMs)}`
+  return { label: at === 0 ? 'predecessor' : '', text: `pid ${pid} · ${left}${until}` }
+}
+
+const SHORTAGES = [
+  ['pipe_shortages', 'pipes'],
+  ['descriptor_shortages', 'descriptors'],
+  ['memory_shortages', 'memory'],
+  ['port_shortages', 'source ports'],
+] as const
 
 function problems({ agent, proxy }: StatusAnswers): readonly Branch[] {
   const reasons = [

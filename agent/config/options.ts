@@ -256,9 +256,9 @@ export const OPTIONS = {
     type: type.linesPlace,
     default: { kind: 'off' },
     doc:
-      'Where a line is written for each steered connection that ended: JSON, or plain text at a terminal. Off, because a ' +
-      'node may have thousands a second, and what is refused or fails is logged anyway. A file is opened once, as root, ' +
-      'and appended to: rotate it with copytruncate.',
+      'Where a line is written for each steered connection that ended: `off`, `stdout`, `stderr` or a file. JSON, or ' +
+      'plain text at a terminal. Off, because a node may have thousands a second, and what is refused or fails is logged ' +
+      'anyway. A file is opened once, as root, and appended to: rotate it with copytruncate.',
     commands: PROXY,
   }),
   metricsAddress: row({

@@ -43,7 +43,7 @@ export const path: ValueType<string> = scalar(
 
 /** `off`, `stdout`, `stderr`, or a file; one of these names is a file as `./off`. */
 export const linesPlace: ValueType<LinesPlace> = scalar<LinesPlace>(
-  'off | stdout | stderr | path',
+  'place',
   (given) => {
     const word = given.trim()
     if (word === 'off' || word === 'stdout' || word === 'stderr') return ok({ kind: word })
