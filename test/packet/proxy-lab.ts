@@ -207,6 +207,11 @@ export class ProxyProcess {
     this.#child.kill(signal)
   }
 
+  /** What a defect would do to the thread of a worker. */
+  fault(what: `stall ${number} ${number}` | `die ${number}`): void {
+    this.#child.stdin?.write(`${what}\n`)
+  }
+
   status(): Promise<ProxyStatus> {
     return this.#get('/status') as Promise<ProxyStatus>
   }
