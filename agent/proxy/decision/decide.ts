@@ -28,8 +28,6 @@ import { drawBackend, findTlsRoute } from './tls-route.ts'
 import type { Traffic } from './traffic.ts'
 import type { PoolName, ProxyView, ViewFrontend, ViewService } from './view.ts'
 
-export type { ConnectDecision, Decision, Flow, Peeked, Refusal, RefuseDecision } from './decision.ts'
-
 /** The part of the proxy's state that decisions read. */
 export interface DecideState {
   /** Monotonic. */
