@@ -153,12 +153,14 @@ export class ServiceTraffic {
   }
 
   /**
-   * Notes what is in the view: from now on slow start and the seed of a latency have their time. `since` is that of
-   * endpoints not known before, -Infinity if they may have been there for long.
+   * Notes what is in the view: from now on slow start and the seed of a latency have their time. `old`: those that
+   * were in the view before, and are not new.
    */
-  meet(endpoints: Iterable<EndpointKey>, sinceMs: number, nowMs: number): void {
-    for (const endpoint of endpoints)
-      if (!this.#endpoints.has(endpoint)) this.#record(endpoint, nowMs).joinedAtMs = sinceMs
+  meet(endpoints: Iterable<EndpointKey>, old: ReadonlySet<EndpointKey> | 'all', nowMs: number): void {
+    for (const endpoint of endpoints) {
+      if (this.#endpoints.has(endpoint)) continue
+      this.#record(endpoint, nowMs).joinedAtMs = old === 'all' || old.has(endpoint) ? -Infinity : nowMs
+    }
   }
 
   /** Forgets endpoints that are not in the view, each once its last connection has ended. */

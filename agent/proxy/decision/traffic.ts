@@ -52,9 +52,10 @@ export class Traffic {
     }
     for (const service of Object.values(view.services)) {
       const before = this.#seen?.[service.key]
+      if (service === before || !needsTimes(service)) continue
       // What was there in the first view, or with a new Service, has nobody to be slower than.
-      if (service !== before && needsTimes(service))
-        this.of(service.key).meet(keysOf(service), before === undefined ? -Infinity : nowMs, nowMs)
+      const old = before === undefined ? 'all' : new Set(keysOf(before))
+      this.of(service.key).meet(keysOf(service), old, nowMs)
     }
     this.#seen = view.services
   }

@@ -47,6 +47,14 @@ test('endpoints of the first view have always been there, later ones came when t
   t.is(traffic.of(WEB).joinedAtMs(B), 2_000)
 })
 
+test('a policy that comes later makes nobody new', (t) => {
+  const traffic = new Traffic()
+  traffic.prune(viewOf(['10.244.1.2:80']), 1_000)
+  traffic.prune(viewOf(['10.244.1.2:80', '10.244.1.3:80'], SLOW), 2_000)
+  t.is(traffic.of(WEB).joinedAtMs(A), -Infinity)
+  t.is(traffic.of(WEB).joinedAtMs(B), 2_000)
+})
+
 test('one that left and came back is new again', (t) => {
   const traffic = new Traffic()
   for (const [i, endpoints] of [['10.244.1.2:80'], [], ['10.244.1.2:80']].entries())
