@@ -218,18 +218,18 @@ void events_wait_for_a_slow_reader() {
   Event event{};
   for (uint32_t id = 0; id < 11; id++) {
     event.connection = id;
-    outbox.urgent(event);
+    outbox.urgent(event, 1'000);
   }
-  outbox.flush(1'000);
+  outbox.flush(1'000, false);
   EXPECT(outbox.clogged() && wakes == 1);
-  outbox.flush(1'001);
+  outbox.flush(1'001, true);
   EXPECT(wakes == 1); // woken, and has not looked yet
   read(3);
-  outbox.flush(1'002);
+  outbox.flush(1'002, true);
   EXPECT(wakes == 2 && outbox.clogged());
   for (uint64_t now = 1'003; seen.size() < 11 && now < 1'020; now++) {
     read(4);
-    outbox.flush(now);
+    outbox.flush(now, true);
   }
   EXPECT(!outbox.clogged() && seen.size() == 11);
   for (uint32_t id = 0; id < seen.size(); id++)
@@ -242,24 +242,32 @@ void what_can_wait_rides_along() {
   int wakes = 0;
   Outbox outbox(memory, [&] { wakes++; });
   const Event event{};
-  outbox.lazy(event, 1'000);
-  outbox.flush(1'000);
-  EXPECT(wakes == 0 && outbox.wait_ms(1'001, 100) == Outbox::kLazyMs - 1);
-  outbox.flush(1'000 + Outbox::kLazyMs);
-  EXPECT(wakes == 1 && outbox.wait_ms(1'005, 100) == 100);
+  outbox.lazy(event, 10'000);
+  outbox.flush(10'000, true);
+  EXPECT(wakes == 0 && outbox.wait_ms(11'000, 100) == 4);
+  outbox.flush(10'000 + Outbox::kLazyUs, false);
+  EXPECT(wakes == 1 && outbox.wait_ms(15'000, 100) == 100);
   EXPECT(reader.read(memory, 9).size() == 1);
-  outbox.lazy(event, 2'000);
-  outbox.urgent(event);
-  outbox.flush(2'000);
+  // Urgent: when the loop has nothing else to do, or cannot wait longer.
+  outbox.lazy(event, 20'000);
+  outbox.urgent(event, 20'000);
+  outbox.flush(20'000, false);
+  EXPECT(wakes == 1 && outbox.wait_ms(20'010, 100) == 0);
+  outbox.flush(20'050, true);
   EXPECT(wakes == 2);
-  outbox.flush(2'100);
+  outbox.flush(40'000, true);
   EXPECT(wakes == 2); // both were told
-  // Somebody read without having been woken: there is nothing to wake for.
   EXPECT(reader.read(memory, 9).size() == 2);
-  outbox.lazy(event, 3'000);
-  EXPECT(reader.read(memory, 9).size() == 1);
-  outbox.flush(3'100);
+  outbox.urgent(event, 50'000);
+  outbox.flush(50'000 + Outbox::kUrgentUs - 1, false);
   EXPECT(wakes == 2);
+  outbox.flush(50'000 + Outbox::kUrgentUs, false);
+  EXPECT(wakes == 3 && reader.read(memory, 9).size() == 1);
+  // Somebody read without having been woken: there is nothing to wake for.
+  outbox.lazy(event, 60'000);
+  EXPECT(reader.read(memory, 9).size() == 1);
+  outbox.flush(70'000, true);
+  EXPECT(wakes == 3);
 }
 
 void memory_of_the_wrong_size_is_refused() {

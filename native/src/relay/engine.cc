@@ -96,13 +96,13 @@ void Engine::turn() {
     on_timer(reinterpret_cast<Connection &>(timer)); // its first member
   });
   take_commands();
-  publish();
+  publish(count <= 0 && more_.empty());
 }
 
 int Engine::wait_ms() const {
   if (!more_.empty())
     return 0;
-  uint64_t wait = outbox_.wait_ms(now_ms_, kTurnMs);
+  uint64_t wait = outbox_.wait_ms(now_us_, kTurnMs);
   wait = acceptor_.wait_ms(now_ms_, wait);
   return static_cast<int>(timers_.wait_ms(now_ms_, wait));
 }
@@ -163,7 +163,7 @@ void Engine::take_more() {
   }
 }
 
-void Engine::publish() {
+void Engine::publish(bool idle) {
   if (refused_ > 0) {
     Event full{};
     full.kind = EventKind::kAcceptFailed;
@@ -171,9 +171,9 @@ void Engine::publish() {
     full.error = ENOSPC;
     full.index = refused_;
     refused_ = 0;
-    outbox_.urgent(full);
+    outbox_.urgent(full, now_us_);
   }
-  outbox_.flush(now_ms_);
+  outbox_.flush(now_us_, idle);
   acceptor_.watch(!outbox_.clogged(), now_ms_);
   counters_.connections = slots_.in_use();
   counters_.pipes_in_use = static_cast<double>(pool_.in_use());

@@ -48,7 +48,7 @@ private:
   void take_more();
   void refresh_clock();
   void enqueue(Connection &connection);
-  void publish();
+  void publish(bool idle);
 
   // engine_verdicts.cc: what JavaScript says
   void obey(const Command &command);

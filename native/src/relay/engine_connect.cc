@@ -38,7 +38,7 @@ void Engine::attempt(Connection &connection) {
   TimerWheel::cancel(connection.timer);
   connection.connecting.reset();
   connection.state = State::kWaiting;
-  outbox_.urgent(event(EventKind::kExhausted, connection));
+  outbox_.urgent(event(EventKind::kExhausted, connection), now_us_);
 }
 
 bool Engine::begin_attempt(Connection &connection) {
@@ -78,7 +78,7 @@ void Engine::attempt_failed(Connection &connection, int error) {
   event.error = error;
   event.index = connection.connecting->index;
   event.duration_us = static_cast<double>(monotonic_us() - connection.connecting->attempt_us);
-  outbox_.lazy(event, now_ms_);
+  outbox_.lazy(event, now_us_);
 }
 
 void Engine::next_attempt(Connection &connection, int error) {
@@ -92,7 +92,7 @@ void Engine::connected(Connection &connection) {
   Event event = this->event(EventKind::kConnected, connection);
   event.index = connecting.index;
   event.duration_us = static_cast<double>(monotonic_us() - connecting.attempt_us);
-  outbox_.lazy(event, now_ms_);
+  outbox_.lazy(event, now_us_);
   connection.state = State::kRelaying;
   const Command &command = connecting.command;
   connection.idle_ms = command.idle_ms;

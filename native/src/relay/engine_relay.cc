@@ -200,7 +200,7 @@ void Engine::end(Connection &connection, Outcome outcome) {
     if (connection.endpoint)
       reset_on_close(connection.endpoint.get());
   }
-  outbox_.lazy(event, now_ms_);
+  outbox_.lazy(event, now_us_);
   release(connection);
 }
 

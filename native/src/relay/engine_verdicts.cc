@@ -21,7 +21,7 @@ void Engine::obey(const Command &command) {
     Event removed{};
     removed.kind = EventKind::kListenerRemoved;
     removed.fd = command.fd;
-    return outbox_.urgent(removed);
+    return outbox_.urgent(removed, now_us_);
   }
   case CommandKind::kStall:
     std::this_thread::sleep_for(std::chrono::milliseconds(command.attempt_timeout_ms));
@@ -79,7 +79,7 @@ void Engine::accepted(Accepted accepted) {
   if (accepted.destination_known &&
       write_address(accepted.destination, told.destination, told.destination_port))
     event.flags |= kDestinationKnown;
-  outbox_.urgent(event);
+  outbox_.urgent(event, now_us_);
 }
 
 void Engine::accept_failed(int listener, int error) {
@@ -88,7 +88,7 @@ void Engine::accept_failed(int listener, int error) {
   event.fd = listener;
   event.error = error;
   event.index = 1;
-  outbox_.urgent(event);
+  outbox_.urgent(event, now_us_);
 }
 
 void Engine::start_peek(Connection &connection, const Command &command) {
@@ -119,14 +119,14 @@ bool Engine::look(Connection &connection, bool time_over) {
   event.readable.waiting = waiting;
   if (!enough)
     event.flags |= kOver;
-  outbox_.urgent(event);
+  outbox_.urgent(event, now_us_);
   return true;
 }
 
 /** The socket is JavaScript's from here on. */
 void Engine::hand_over(Connection &connection) {
   ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, connection.client.get(), nullptr);
-  outbox_.urgent(event(EventKind::kHandedOver, connection));
+  outbox_.urgent(event(EventKind::kHandedOver, connection), now_us_);
   connection.client.release();
   release(connection);
 }
@@ -141,7 +141,7 @@ void Engine::take_in(Adoption &adoption) {
     event.kind = EventKind::kEnded;
     event.connection = adoption.id;
     event.ended.outcome = Outcome::kAborted;
-    return outbox_.lazy(event, now_ms_);
+    return outbox_.lazy(event, now_us_);
   }
   Connection &connection = *taken;
   connection.id = adoption.id;
@@ -172,7 +172,7 @@ void Engine::take_in(Adoption &adoption) {
   }
   Event event = this->event(EventKind::kConnected, connection);
   event.index = connection.slot;
-  outbox_.lazy(event, now_ms_);
+  outbox_.lazy(event, now_us_);
   start_relaying(connection);
 }
 

@@ -1,7 +1,5 @@
 #include "outbox.h"
 
-#include <algorithm>
-
 namespace shunt::relay {
 
 void Outbox::add(const Event &event) {
@@ -9,26 +7,26 @@ void Outbox::add(const Event &event) {
     overflow_.push_back(event);
 }
 
-void Outbox::flush(uint64_t now_ms) {
+void Outbox::flush(uint64_t now_us, bool idle) {
   while (!overflow_.empty() && ring_.push(overflow_.front()))
     overflow_.pop_front();
-  const bool overdue = lazy_since_ms_ != 0 && now_ms >= lazy_since_ms_ + kLazyMs;
-  if (!urgent_ && !overdue && !clogged())
+  if (now_us < due_us_ && !(urgent_ && idle) && !clogged())
     return;
   urgent_ = false;
-  lazy_since_ms_ = 0;
+  due_us_ = kNever;
   // Whoever has been woken and has not looked yet will see everything that is in the ring by now.
   if (!ring_.all_read() && memory_.word(Word::kWoken).exchange(1) == 0)
     wake_();
 }
 
-uint64_t Outbox::wait_ms(uint64_t now_ms, uint64_t most) const {
+uint64_t Outbox::wait_ms(uint64_t now_us, uint64_t most) const {
+  if (urgent_)
+    return 0; // a look whether there is more to tell
   if (clogged())
-    return std::min(most, kLazyMs);
-  if (lazy_since_ms_ == 0)
+    return std::min(most, kLazyUs / 1000);
+  if (due_us_ == kNever)
     return most;
-  const uint64_t due = lazy_since_ms_ + kLazyMs;
-  return due > now_ms ? std::min(most, due - now_ms) : 0;
+  return due_us_ > now_us ? std::min(most, (due_us_ - now_us + 999) / 1000) : 0;
 }
 
 } // namespace shunt::relay
