@@ -36,7 +36,7 @@ export function recordOf(connection: Connection, clock: Clock): ConnectionRecord
     fromClientBytes: bytes.fromClient,
     fromEndpointBytes: bytes.fromEndpoint,
     sinceMs: Math.round(clock.wallMs() - ageMs),
-    durationMs: Math.round(end === undefined ? ageMs : end.durationUs / 1_000),
+    durationMs: end === undefined ? Math.round(ageMs) : Math.round(end.durationUs) / 1_000,
     tcp: { client: end?.client ?? null, endpoint: end?.endpoint ?? null },
   }
 }

@@ -1,7 +1,8 @@
 import test from 'ava'
+import { join } from 'node:path'
 import { optionsDocument } from '#agent/config/document.ts'
 import { defaults, optionsOf } from '#agent/config/load.ts'
-import { environmentOf, flagOf, OPTION_KEYS, optionRow } from '#agent/config/options.ts'
+import { environmentOf, flagOf, OPTION_KEYS, optionRow, OPTIONS } from '#agent/config/options.ts'
 import { pathsOf } from '#agent/config/paths.ts'
 import { planOptionsOf } from '#agent/config/plan-options.ts'
 
@@ -16,6 +17,17 @@ test('every default reads back from its own text', (t) => {
     const text = row.type.format(row.default)
     t.deepEqual(row.type.parse(text), { ok: true, value: row.default }, `${key} "${text}"`)
   }
+})
+
+test('lines go to a stream, a file or nowhere', (t) => {
+  const { type } = OPTIONS.accessLog
+  t.deepEqual(type.parse('off'), { ok: true, value: { kind: 'off' } })
+  t.deepEqual(type.decode('stderr'), { ok: true, value: { kind: 'stderr' } })
+  t.deepEqual(type.parse('/var/log/a.log'), { ok: true, value: { kind: 'file', path: '/var/log/a.log' } })
+  t.like(type.parse('./off'), { value: { kind: 'file', path: join(process.cwd(), 'off') } })
+  for (const wrong of ['', ' ', 'a\0b'])
+    t.deepEqual(type.parse(wrong), { ok: false, expected: 'off, stdout, stderr or the path of a file' })
+  t.like(type.decode(false), { ok: false })
 })
 
 test('the document has a line for each option that is not hidden', (t) => {
