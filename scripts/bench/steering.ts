@@ -82,7 +82,9 @@ async function measurePath(
   const clusterIp = addressesOf(SERVICE_NUMBER).clusterIp.IPv4
   const steered = path !== 'kernel'
   const flags = ['--manifests', manifests, '--datapath', 'iptables', '--log-level', 'warn']
-  const steering = steered ? ['--steer', 'always', '--steering-mechanism', path] : ['--steer', 'never']
+  const steering = steered
+    ? ['--steer', 'always', '--steering-mechanism', path, '--proxy-workers', '1']
+    : ['--steer', 'never']
   const process = startShunt(lab, 'node1', {
     command: steered ? 'run' : 'agent',
     flags: [...flags, ...steering],

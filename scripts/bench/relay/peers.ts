@@ -12,12 +12,13 @@ import { shunt, startShunt } from '../../../test/support/lab/shunt.ts'
 import { nodeAddress, nodeAddresses, ROUTED } from '../../../test/support/lab/topology.ts'
 import { until } from '../../../test/support/lab/wait.ts'
 
-export type PeerName = 'direct' | 'haproxy' | 'nginx' | 'shunt' | 'shunt-stream'
+export type PeerName = 'direct' | 'haproxy' | 'haproxy-splices' | 'nginx' | 'shunt' | 'shunt-stream'
 
 export const PEER_TITLES: Readonly<Record<PeerName, string>> = {
   direct: 'direct to the endpoint',
-  haproxy: 'HAProxy, splicing, one thread',
-  nginx: 'nginx stream, one worker',
+  haproxy: 'HAProxy, `splice-auto`',
+  'haproxy-splices': 'HAProxy, splicing always',
+  nginx: 'nginx stream',
   shunt: 'Shunt, one engine',
   'shunt-stream': "Shunt on Node's sockets",
 }
@@ -47,12 +48,12 @@ export function endpointOf(lab: Lab): string {
 /** The endpoint's port must be free: who waits for a path borrows it. */
 export async function startPeerProxy(lab: Lab, name: PeerName): Promise<RunningPeer> {
   const steered = name === 'shunt' || name === 'shunt-stream'
-  const relay = ['--relay', name === 'shunt' ? 'native' : 'stream', '--workers', '1']
+  const relay = ['--relay', name === 'shunt' ? 'native' : 'stream', '--proxy-workers', '1']
   const node = await startNode(lab, steered, steered ? relay : [])
   if (steered) return { to: `${addressesOf(SERVICE_NUMBER).clusterIp.IPv4}:80`, ...node }
   if (name === 'direct')
     return { to: `${endpointOf(lab)}:${ENDPOINT_PORT}`, pids: [], stop: () => node.stop() }
-  const proxy = name === 'haproxy' ? startHaproxy(lab) : startNginx(lab)
+  const proxy = name === 'nginx' ? startNginx(lab) : startHaproxy(lab, name === 'haproxy-splices')
   const to = `${nodeAddress(lab.node(NODE), 'IPv4')}:${LISTEN_PORT}`
   await untilAnswered(lab, to, undefined, () => {
     if (proxy.exitCode !== null) throw new Error(`${name} ended with ${proxy.exitCode}`)
@@ -110,8 +111,8 @@ async function untilAnswered(
   await server.unlisten(endpointOf(lab), ENDPOINT_PORT)
 }
 
-/** Defaults but for the one thread and the splicing: what its users run. */
-function startHaproxy(lab: Lab): ChildProcess {
+/** Defaults but for the one thread and the splicing. */
+function startHaproxy(lab: Lab, always: boolean): ChildProcess {
   const file = join(lab.folder, 'haproxy.cfg')
   writeFileSync(
     file,
@@ -122,9 +123,7 @@ function startHaproxy(lab: Lab): ChildProcess {
 defaults
   mode tcp
   option splice-auto
-  option splice-request
-  option splice-response
-  timeout connect 5s
+${always ? '  option splice-request\n  option splice-response\n' : ''}  timeout connect 5s
   timeout client 1h
   timeout server 1h
 listen bench

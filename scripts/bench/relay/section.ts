@@ -1,9 +1,10 @@
 // The relay's section of docs/benchmarks.md, and its bars.
 
+import { quieten } from '../quiet.ts'
 import { installPeers } from './install.ts'
 import { formatSpread } from '../machine.ts'
 import { compareRelays, PEERS, ratioOf, spreadOver, type RelayFigures } from './compare.ts'
-import type { Visit } from './measure.ts'
+import { WARM_UP_CONNECTIONS, type Visit } from './measure.ts'
 import { PEER_TITLES, type PeerName } from './peers.ts'
 import type { Bar, Section } from '../section.ts'
 import { table } from '../section.ts'
@@ -13,9 +14,12 @@ const ROUNDS = 5
 /** @param rounds undefined: as many as the published page has */
 export async function relaySection(rounds: number = ROUNDS): Promise<Section> {
   installPeers()
-  const figures = await compareRelays(rounds)
+  const quiet = quieten()
+  const figures = await compareRelays(rounds).finally(quiet.end)
   return {
-    text: [intro(figures), cpuTable(figures), speedTable(figures), memoryTable(figures)].join('\n\n'),
+    text: [intro(figures, quiet.missing), cpuTable(figures), speedTable(figures), memoryTable(figures)].join(
+      '\n\n',
+    ),
     bars: bars(figures),
   }
 }
@@ -43,11 +47,11 @@ const SPEED_COLUMNS: readonly Column[] = [
   { title: '20% load p99 µs', digits: 0, read: (v) => v.loadedUs?.p99 ?? Number.NaN },
 ]
 
-function intro(figures: RelayFigures): string {
+function intro(figures: RelayFigures, missing: readonly string[]): string {
   const rounds = figures.visits.get('direct')?.length ?? 0
   return `## The relay
 
-A pod to an endpoint on its node, ${rounds} rounds, in each every peer once in a lab of its own, with the agent's rules in the node's kernel; median (min-max). Every byte is compared at both ends. Ping-pong: 64 bytes and back. Connection: connect, 64 bytes and back, close, 16 at a time, TypeScript's decision included. 20% load: ${figures.ratePerSecond} round trips a second over 16 connections, a fifth of what HAProxy does with 64; a time counts from when the message was due. HAProxy 2.6 splices (\`splice-auto\`, \`-request\`, \`-response\`) and else has its defaults, one thread; nginx 1.22 stream has one worker. Nothing is pinned: clients, endpoints and proxies share the machine, so read rates as ratios to \`direct\`.`
+A pod to an endpoint on its node, ${rounds} rounds, in each every peer once in a lab of its own, with the agent's rules in the node's kernel; median (min-max). Every byte is compared at both ends. Ping-pong: 64 bytes and back. Connection: connect, 64 bytes and back, close, 16 at a time, TypeScript's decision included. 20% load: ${figures.ratePerSecond} round trips a second over 16 connections, a fifth of what HAProxy does with 64; a time counts from when the message was due. HAProxy 2.6 and nginx 1.22 stream have their defaults and one thread each; HAProxy once with \`option splice-auto\`, the setting that its manual advises and that the bars are held against, and once with \`splice-request\` and \`splice-response\` besides. Before anything is measured, ${WARM_UP_CONNECTIONS} connections go through each. Nothing is pinned: clients, endpoints and proxies share the machine, so read rates as ratios to \`direct\`. Idle-class spinners keep the CPUs of the virtual machine from halting.${missing.map((one) => ` Beware: ${one}.`).join('')}`
 }
 
 function cpuTable(figures: RelayFigures): string {

@@ -12,6 +12,7 @@ struct Settings {
   uint64_t streams, rounds, up, down, timeout_ms, nonce;
   Pace client, server;
   bool answers;
+  uint32_t io_size;
 };
 
 class Bulk {
@@ -54,8 +55,10 @@ private:
     order.down_bytes = settings_.down;
     order.pace = settings_.server;
     order.answers = settings_.answers;
+    order.io_size = settings_.io_size;
     const StreamPlan plan{up_seed(order.nonce), down_seed(order.nonce), settings_.up,
-                          settings_.down, settings_.client};
+                          settings_.down,       settings_.client,       false,
+                          settings_.io_size};
     auto stream = std::make_unique<Stream>(
         loop_, std::move(fd), true, std::string(reinterpret_cast<char *>(&order), sizeof order),
         plan, [this](Stream &one, const std::string &problem) { over(one, problem); });
@@ -128,6 +131,7 @@ int run_bulk(Arguments &arguments) {
   settings.client = settings.server = pace;
   settings.client.read_rate = arguments.number("read-rate", 0);
   settings.server.read_rate = arguments.number("server-read-rate", 0);
+  settings.io_size = static_cast<uint32_t>(arguments.number("io-size", 0));
   settings.answers = arguments.text("server-sends", "at-once") == "after";
   Targets targets(arguments);
   arguments.finish();

@@ -30,7 +30,9 @@ struct Order {
   uint64_t up_bytes, down_bytes;
   /** How the server is to send and read. */
   Pace pace;
-  uint8_t rest[16];
+  /** Of one send or read of a stream; 0: as much as may be. */
+  uint32_t io_size;
+  uint8_t rest[12];
 };
 static_assert(sizeof(Order) == 64);
 

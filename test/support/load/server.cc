@@ -96,7 +96,8 @@ void Listener::forget(Visitor &visitor) {
 void Listener::relay_order(Visitor &, Fd fd, const Order &order) {
   sight.open++;
   const StreamPlan plan{down_seed(order.nonce), up_seed(order.nonce), order.down_bytes,
-                        order.up_bytes,         order.pace,           order.answers != 0};
+                        order.up_bytes,         order.pace,           order.answers != 0,
+                        order.io_size};
   const auto done = [this](Stream &stream, const std::string &problem) {
     sight.open--;
     sight.bytes_in += stream.received();

@@ -122,6 +122,8 @@ size_t Stream::chunk(uint64_t left) {
   uint64_t size = std::min<uint64_t>(left, Pattern::kMaxRun);
   if (plan_.pace.read_rate > 0)
     size = std::min<uint64_t>(size, std::max<uint64_t>(1, plan_.pace.read_rate / 20));
+  if (plan_.io_size > 0)
+    size = std::min<uint64_t>(size, plan_.io_size);
   if (plan_.pace.chunk_max > 0)
     size = std::min<uint64_t>(size, 1 + random_.below(plan_.pace.chunk_max));
   return static_cast<size_t>(size);

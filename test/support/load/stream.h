@@ -29,6 +29,8 @@ struct StreamPlan {
   Pace pace;
   /** Sends nothing until the other side's stream is over. */
   bool answers = false;
+  /** Of one send or read; 0: as much as may be. */
+  uint32_t io_size = 0;
 };
 
 class Stream : public Source {
