@@ -20,7 +20,8 @@ export function latencyNow({ estimateMs, atMs }: Latency, nowMs: number, decayMs
 
 /** The estimate after a sample. One from before the last, or one that is no time, changes nothing. */
 export function withSample(latency: Latency, sampleMs: number, nowMs: number, decayMs: number): Latency {
-  if (!(sampleMs >= 0) || !(nowMs >= latency.atMs)) return latency
+  // A sample that is no finite time would stay in the average for ever.
+  if (!(sampleMs >= 0 && sampleMs < Infinity) || !(nowMs >= latency.atMs)) return latency
   const old = latencyNow(latency, nowMs, decayMs)
   if (sampleMs >= old) return { estimateMs: sampleMs, atMs: nowMs }
   const weight = 1 - Math.exp(-(nowMs - latency.atMs) / decayMs)

@@ -33,6 +33,7 @@ const IGNORED: readonly (readonly [string, number, number])[] = [
   ['a sample from before the last', 5, 999],
   ['a sample that is no number', Number.NaN, 2_000],
   ['a sample below nothing', -1, 2_000],
+  ['a sample without end', Infinity, 2_000],
   ['a sample at no time', 5, Number.NaN],
 ]
 for (const [name, sampleMs, nowMs] of IGNORED)
@@ -59,7 +60,7 @@ test('an estimate is a positive number between what was and what came, whatever 
           latency = withSample(latency, sampleMs, nowMs, TAU)
           const now = latencyNow(latency, nowMs, TAU)
           if (!(now > 0)) return false
-          if (!(sampleMs >= 0)) continue
+          if (!(sampleMs >= 0 && sampleMs < Infinity)) continue
           // But for rounding.
           const [least, most] = [
             Math.min(old, sampleMs) * (1 - 1e-9),
