@@ -24,10 +24,15 @@ export function awaitFirstBytes(
     if (socket.readableLength >= atLeastBytes) finish(false)
     else if (sentAll(socket)) finish(true)
   }
-  const cancelTimer = clock.after(timeoutMs, () => finish(socket.readableLength < atLeastBytes))
+  // Timers come before sockets: what arrived while this thread was busy still counts.
+  let lastLook: NodeJS.Immediate | undefined
+  const cancelTimer = clock.after(timeoutMs, () => {
+    lastLook = setImmediate(() => finish(socket.readableLength < atLeastBytes))
+  })
   const cancel = (): void => {
     wanted = false
     cancelTimer()
+    clearImmediate(lastLook)
     socket.off('readable', look)
   }
   socket.on('readable', look)

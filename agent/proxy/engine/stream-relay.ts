@@ -33,7 +33,7 @@ export class StreamRelay {
   readonly #bytes = { client: 0, endpoint: 0 }
   readonly #skip: Record<Side, number>
   readonly #sentAll = { client: false, endpoint: false }
-  readonly #endsAtMs: number
+  readonly #startMs: number
   #open = 2
   #outcome: RelayOutcome | undefined
   #lastByteAtMs: number
@@ -45,9 +45,7 @@ export class StreamRelay {
     this.#skip = { client: start.skipBytes, endpoint: 0 }
     this.#events = events
     this.#clock = clock
-    this.#lastByteAtMs = clock.monotonicMs()
-    const { lifetimeMs } = start.limits
-    this.#endsAtMs = lifetimeMs === 0 ? Number.POSITIVE_INFINITY : this.#lastByteAtMs + lifetimeMs
+    this.#startMs = this.#lastByteAtMs = clock.monotonicMs()
     this.#cancelTimer = this.#checkLater()
     if (start.toEndpoint !== undefined) endpoint.write(start.toEndpoint)
     if (start.toClient !== undefined) client.write(start.toClient)
@@ -122,26 +120,31 @@ export class StreamRelay {
     this.#events.ended(this.#outcome)
   }
 
-  #quiet(): { readonly limitMs: number; readonly outcome: RelayOutcome } {
-    const { idleMs, halfClosedMs, silentMs } = this.#limits
-    if (this.#sentAll.client || this.#sentAll.endpoint)
-      return { limitMs: Math.min(halfClosedMs, idleMs), outcome: 'idle-half-closed' }
-    if (this.#bytes.client === 0 && this.#bytes.endpoint === 0)
-      return { limitMs: Math.min(silentMs, idleMs), outcome: 'silent' }
-    return { limitMs: idleMs, outcome: 'idle' }
+  /** The limit that is reached first, as things are. */
+  #nextLimit(): Limit {
+    const { idleMs, halfClosedMs, silentMs, lifetimeMs } = this.#limits
+    const halfClosed = this.#sentAll.client || this.#sentAll.endpoint
+    const silent = this.#bytes.client === 0 && this.#bytes.endpoint === 0
+    const limits: Limit[] = [
+      halfClosed
+        ? { atMs: this.#lastByteAtMs + halfClosedMs, outcome: 'idle-half-closed' }
+        : { atMs: this.#lastByteAtMs + idleMs, outcome: 'idle' },
+    ]
+    if (silent) limits.push({ atMs: this.#startMs + silentMs, outcome: 'silent' })
+    if (lifetimeMs > 0) limits.push({ atMs: this.#startMs + lifetimeMs, outcome: 'lifetime' })
+    return limits.reduce((first, limit) => (limit.atMs < first.atMs ? limit : first))
   }
 
   /** The timer is not moved with every byte: when it fires, it looks how long the silence really was. */
   #checkLater(): () => void {
-    const nowMs = this.#clock.monotonicMs()
-    const { limitMs, outcome } = this.#quiet()
-    const leftMs = this.#lastByteAtMs + limitMs - nowMs
-    if (this.#endsAtMs <= nowMs) this.#reset('lifetime')
-    else if (leftMs <= 0) this.#reset(outcome)
-    else {
-      const delayMs = Math.min(leftMs, this.#endsAtMs - nowMs, LONGEST_TIMER_MS)
-      return this.#clock.after(delayMs, () => (this.#cancelTimer = this.#checkLater()))
-    }
+    const { atMs, outcome } = this.#nextLimit()
+    const leftMs = atMs - this.#clock.monotonicMs()
+    if (leftMs > 0)
+      return this.#clock.after(
+        Math.min(leftMs, LONGEST_TIMER_MS),
+        () => (this.#cancelTimer = this.#checkLater()),
+      )
+    this.#reset(outcome)
     return () => {}
   }
 
@@ -150,6 +153,12 @@ export class StreamRelay {
     this.#cancelTimer()
     this.#cancelTimer = this.#checkLater()
   }
+}
+
+interface Limit {
+  /** Monotonic. */
+  readonly atMs: number
+  readonly outcome: RelayOutcome
 }
 
 /** Node makes one millisecond of anything longer. */

@@ -43,6 +43,8 @@ export interface EngineLab {
   story(connection: ConnectionId): readonly string[]
   /** The first event of this kind that was not asked for yet, now or within ten seconds. */
   next<Kind extends Told['kind']>(kind: Kind): Promise<ToldOf<Kind>>
+  /** The first event of one of these kinds of this connection that was not asked for yet. */
+  nextOf<Kind extends Told['kind']>(connection: ConnectionId, kinds: readonly Kind[]): Promise<ToldOf<Kind>>
   /** From now on every accepted connection gets this verdict at once. */
   always(verdict: Verdict): void
   dial(): Socket
@@ -55,7 +57,7 @@ export async function startEngine(
 ): Promise<EngineLab> {
   const all: Told[] = []
   const fresh: Told[] = []
-  const waiting: { kind: Told['kind']; resolve: (told: Told) => void }[] = []
+  const waiting: { wants: (told: Told) => boolean; resolve: (told: Told) => void }[] = []
   let always: Verdict | undefined
   let engine: Engine | undefined
 
@@ -66,7 +68,7 @@ export async function startEngine(
     if (before?.kind === 'ended' && told.kind !== 'accepted')
       throw new Error(`${told.kind} came after the connection had ended`)
     all.push(told)
-    const index = waiting.findIndex(({ kind }) => kind === told.kind)
+    const index = waiting.findIndex(({ wants }) => wants(told))
     if (index < 0) fresh.push(told)
     else waiting.splice(index, 1)[0]?.resolve(told)
   }
@@ -84,25 +86,32 @@ export async function startEngine(
     ended: (connection, end) => tell({ kind: 'ended', connection, end }),
     acceptFailed: (code) => t.fail(`accept failed: ${code}`),
   }
+  const wait = (what: string, wants: (told: Told) => boolean): Promise<Told> =>
+    new Promise((resolve, reject) => {
+      const index = fresh.findIndex(wants)
+      const [told] = index < 0 ? [] : fresh.splice(index, 1)
+      if (told !== undefined) return resolve(told)
+      const timer = setTimeout(() => reject(new Error(`the engine never told: ${what}`)), 10_000)
+      waiting.push({
+        wants,
+        resolve: (told) => {
+          clearTimeout(timer)
+          resolve(told)
+        },
+      })
+    })
   const opened = await open(t, events, host)
   engine = opened.engine
   t.teardown(() => opened.engine.close())
   return {
     ...opened,
     story: (connection) => all.filter((told) => told.connection === connection).map(text),
-    next: (kind) =>
-      new Promise((resolve, reject) => {
-        const index = fresh.findIndex((told) => told.kind === kind)
-        if (index >= 0) return resolve(fresh.splice(index, 1)[0] as never)
-        const timer = setTimeout(() => reject(new Error(`the engine never told: ${kind}`)), 10_000)
-        waiting.push({
-          kind,
-          resolve: (told) => {
-            clearTimeout(timer)
-            resolve(told as never)
-          },
-        })
-      }),
+    next: (kind) => wait(kind, (told) => told.kind === kind) as never,
+    nextOf: (connection, kinds) =>
+      wait(
+        `${kinds.join(' or ')} of ${connection}`,
+        (told) => told.connection === connection && kinds.some((kind) => kind === told.kind),
+      ) as never,
     always: (verdict) => void (always = verdict),
     dial() {
       const socket = connect({ host, port: opened.port, allowHalfOpen: true, noDelay: true })

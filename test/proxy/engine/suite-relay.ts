@@ -12,33 +12,36 @@ import { anyScript, digest, play, sizeBytes } from './script.ts'
 type Limits = NonNullable<Parameters<typeof connectTo>[1]>['limits']
 
 export function relaySuite(name: string, open: OpenEngine): void {
-  test(`${name}: both directions deliver every byte, in order, then the end, whoever ends first`, async (t) => {
-    const peer = await servingPeer(t)
-    const lab = await startEngine(t, open)
-    lab.always(connectTo([peer]))
-    await fc.assert(
-      fc.asyncProperty(anyScript, anyScript, async (a, b) => {
-        // Somebody has to end first.
-        const scripts =
-          a.ends === 'after the other' ? ([a, { ...b, ends: 'at once' }] as const) : ([a, b] as const)
-        const client = lab.dial()
-        const endpoint = await peer.nextSocket()
-        const [fromEndpoint, fromClient] = await Promise.all([
-          play(client, scripts[0], 1),
-          play(endpoint, scripts[1], 2),
-        ])
-        const { end } = await lab.next('ended')
-        t.is(end.outcome, 'closed')
-        t.is(fromClient, digest(scripts[0], 1))
-        t.is(fromEndpoint, digest(scripts[1], 2))
-        t.deepEqual(end.bytes, { fromClient: sizeBytes(scripts[0]), fromEndpoint: sizeBytes(scripts[1]) })
-      }),
-      { numRuns: 25 },
-    )
-    await until(() => lab.engine.status().connections === 0, 'all are forgotten')
-  })
+  test.serial(
+    `${name}: both directions deliver every byte, in order, then the end, whoever ends first`,
+    async (t) => {
+      const peer = await servingPeer(t)
+      const lab = await startEngine(t, open)
+      lab.always(connectTo([peer]))
+      await fc.assert(
+        fc.asyncProperty(anyScript, anyScript, async (a, b) => {
+          // Somebody has to end first.
+          const scripts =
+            a.ends === 'after the other' ? ([a, { ...b, ends: 'at once' }] as const) : ([a, b] as const)
+          const client = lab.dial()
+          const endpoint = await peer.nextSocket()
+          const [fromEndpoint, fromClient] = await Promise.all([
+            play(client, scripts[0], 1),
+            play(endpoint, scripts[1], 2),
+          ])
+          const { end } = await lab.next('ended')
+          t.is(end.outcome, 'closed')
+          t.is(fromClient, digest(scripts[0], 1))
+          t.is(fromEndpoint, digest(scripts[1], 2))
+          t.deepEqual(end.bytes, { fromClient: sizeBytes(scripts[0]), fromEndpoint: sizeBytes(scripts[1]) })
+        }),
+        { numRuns: 25 },
+      )
+      await until(() => lab.engine.status().connections === 0, 'all are forgotten')
+    },
+  )
 
-  test(`${name}: living connections tell their bytes so far, and all are counted`, async (t) => {
+  test.serial(`${name}: living connections tell their bytes so far, and all are counted`, async (t) => {
     const { lab, client, connection } = await relayed(t, open)
     client.write('hello')
     await once(client, 'data')
@@ -55,7 +58,7 @@ export function relaySuite(name: string, open: OpenEngine): void {
   })
 
   for (const side of ['client', 'endpoint'] as const)
-    test(`${name}: a reset of the ${side} in the middle of a transfer resets the other`, async (t) => {
+    test.serial(`${name}: a reset of the ${side} in the middle of a transfer resets the other`, async (t) => {
       const { lab, client, endpoint } = await relayed(t, open, {}, () => {})
       const [from, to] = side === 'client' ? [client, endpoint] : [endpoint, client]
       const seen = readAll(to)
@@ -68,41 +71,52 @@ export function relaySuite(name: string, open: OpenEngine): void {
 
   for (const side of ['client', 'endpoint'] as const)
     for (const closedBy of ['client', 'endpoint'] as const)
-      test(`${name}: a reset of the ${side} after the ${closedBy} sent its end resets the other`, async (t) => {
-        const { lab, client, endpoint } = await relayed(t, open, {}, () => {})
-        const [first, second] = closedBy === 'client' ? [client, endpoint] : [endpoint, client]
-        second.resume()
-        first.end('last')
-        await once(second, 'end')
-        const [from, to] = side === 'client' ? [client, endpoint] : [endpoint, client]
-        from.resetAndDestroy()
-        // Node does not watch a socket whose end it has read: a reset is noticed by writing to it.
-        if (to !== first) await untilReset(to)
-        else t.is((await readAll(to)).ending, 'reset')
-        t.is((await lab.next('ended')).end.outcome, `reset-by-${side}`)
-      })
+      test.serial(
+        `${name}: a reset of the ${side} after the ${closedBy} sent its end resets the other`,
+        async (t) => {
+          const { lab, client, endpoint } = await relayed(t, open, {}, () => {})
+          const [first, second] = closedBy === 'client' ? [client, endpoint] : [endpoint, client]
+          second.resume()
+          first.end('last')
+          await once(second, 'end')
+          const [from, to] = side === 'client' ? [client, endpoint] : [endpoint, client]
+          from.resetAndDestroy()
+          // Node does not watch a socket whose end it has read: a reset is noticed by writing to it.
+          if (to !== first) await untilReset(to)
+          else t.is((await readAll(to)).ending, 'reset')
+          t.is((await lab.next('ended')).end.outcome, `reset-by-${side}`)
+        },
+      )
 
-  test(`${name}: a side that does not read is not read for, and gets everything once it does`, async (t) => {
-    const { lab, client, endpoint, connection } = await relayed(t, open, {}, (socket) => void socket.pause())
-    const totalBytes = 64 * 1024 * 1024
-    client.end(Buffer.alloc(totalBytes))
-    let last = -1
-    let still = 0
-    await until(() => {
-      const now = lab.engine.bytes(connection).fromClient
-      still = now > 0 && now === last ? still + 1 : 0
-      last = now
-      return still > 20
-    }, 'reading stops')
-    // Socket buffers of the kernel on three legs, and what the engine holds; far from everything.
-    t.true(last < 32 * 1024 * 1024, `${last} bytes were read`)
-    let got = 0
-    endpoint.on('data', (chunk: Buffer) => (got += chunk.length)).resume()
-    await once(endpoint, 'end')
-    t.is(got, totalBytes)
-    endpoint.end()
-    t.is((await lab.next('ended')).end.bytes.fromClient, totalBytes)
-  })
+  test.serial(
+    `${name}: a side that does not read is not read for, and gets everything once it does`,
+    async (t) => {
+      const { lab, client, endpoint, connection } = await relayed(
+        t,
+        open,
+        {},
+        (socket) => void socket.pause(),
+      )
+      const totalBytes = 64 * 1024 * 1024
+      client.end(Buffer.alloc(totalBytes))
+      let last = -1
+      let still = 0
+      await until(() => {
+        const now = lab.engine.bytes(connection).fromClient
+        still = now > 0 && now === last ? still + 1 : 0
+        last = now
+        return still > 20
+      }, 'reading stops')
+      // Socket buffers of the kernel on three legs, and what the engine holds; far from everything.
+      t.true(last < 32 * 1024 * 1024, `${last} bytes were read`)
+      let got = 0
+      endpoint.on('data', (chunk: Buffer) => (got += chunk.length)).resume()
+      await once(endpoint, 'end')
+      t.is(got, totalBytes)
+      endpoint.end()
+      t.is((await lab.next('ended')).end.bytes.fromClient, totalBytes)
+    },
+  )
 
   const LIMIT_ROWS: readonly [RelayOutcome, Limits, (client: Socket) => void][] = [
     ['silent', { silentMs: 200 }, () => {}],
@@ -110,7 +124,7 @@ export function relaySuite(name: string, open: OpenEngine): void {
     ['idle-half-closed', { halfClosedMs: 200 }, (client) => void client.end('x')],
   ]
   for (const [outcome, limits, prepare] of LIMIT_ROWS)
-    test(`${name}: silence ends as ${outcome}, with a reset of both`, async (t) => {
+    test.serial(`${name}: silence ends as ${outcome}, with a reset of both`, async (t) => {
       const { lab, client, endpoint } = await relayed(
         t,
         open,
@@ -123,17 +137,17 @@ export function relaySuite(name: string, open: OpenEngine): void {
       t.is((await lab.next('ended')).end.outcome, outcome)
     })
 
-  test(`${name}: the idle time counts from the last byte`, async (t) => {
+  test.serial(`${name}: the idle time counts from the last byte`, async (t) => {
     const startMs = performance.now()
-    const { lab, client } = await relayed(t, open, { idleMs: 300 }, (socket) => void socket.resume())
-    for (const delayMs of [0, 150, 300]) setTimeout(() => client.write('x'), delayMs)
+    const { lab, client } = await relayed(t, open, { idleMs: 500 }, (socket) => void socket.resume())
+    for (const delayMs of [0, 250, 500]) setTimeout(() => client.write('x'), delayMs)
     t.is((await readAll(client)).ending, 'reset')
     const tookMs = performance.now() - startMs
-    t.true(tookMs >= 590 && tookMs < 3_000, `${tookMs} ms`)
+    t.true(tookMs >= 990 && tookMs < 5_000, `${tookMs} ms`)
     t.like((await lab.next('ended')).end, { outcome: 'idle', bytes: { fromClient: 3 } })
   })
 
-  test(`${name}: a life time ends even a busy connection`, async (t) => {
+  test.serial(`${name}: a life time ends even a busy connection`, async (t) => {
     const startMs = performance.now()
     const { lab, client } = await relayed(t, open, { lifetimeMs: 300 })
     const busy = setInterval(() => client.write('x'), 20)
@@ -141,11 +155,11 @@ export function relaySuite(name: string, open: OpenEngine): void {
     t.is((await readAll(client)).ending, 'reset')
     clearInterval(busy)
     const tookMs = performance.now() - startMs
-    t.true(tookMs >= 290 && tookMs < 3_000, `${tookMs} ms`)
+    t.true(tookMs >= 290 && tookMs < 5_000, `${tookMs} ms`)
     t.is((await lab.next('ended')).end.outcome, 'lifetime')
   })
 
-  test(`${name}: limits longer than any timer of the system end nothing early`, async (t) => {
+  test.serial(`${name}: limits longer than any timer of the system end nothing early`, async (t) => {
     const monthsMs = 100 * 24 * 3_600_000
     const { lab, client, connection } = await relayed(t, open, {
       idleMs: monthsMs,
@@ -160,7 +174,7 @@ export function relaySuite(name: string, open: OpenEngine): void {
     t.is(lab.story(connection).at(-1), 'ended closed')
   })
 
-  test(`${name}: an abort resets a connection in any state, once`, async (t) => {
+  test.serial(`${name}: an abort resets a connection in any state, once`, async (t) => {
     const hole = await silentPeer(t)
     const peer = await servingPeer(t, (socket) => void socket.resume())
     const rows = {
@@ -197,7 +211,7 @@ export function relaySuite(name: string, open: OpenEngine): void {
     }
   })
 
-  test(`${name}: an abort right behind an end leaves nothing open`, async (t) => {
+  test.serial(`${name}: an abort right behind an end leaves nothing open`, async (t) => {
     for (let i = 0; i < 20; i++) {
       const { lab, client, connection } = await relayed(t, open, {}, (socket) => {
         socket.resume().once('end', () => socket.end())
@@ -211,7 +225,7 @@ export function relaySuite(name: string, open: OpenEngine): void {
     }
   })
 
-  test(`${name}: the slow reader of one connection does not slow another`, async (t) => {
+  test.serial(`${name}: a reader that does not read holds up nobody else`, async (t) => {
     const slow = await servingPeer(t, (socket) => void socket.pause())
     const fast = await servingPeer(t, echo)
     const lab = await startEngine(t, open)
@@ -222,15 +236,14 @@ export function relaySuite(name: string, open: OpenEngine): void {
     }
     first.write(Buffer.alloc(32 * 1024 * 1024))
     await pause(100)
-    const startMs = performance.now()
     for (let i = 0; i < 50; i++) {
       second.write('ping')
       await once(second, 'data')
     }
-    t.true(performance.now() - startMs < 2_000)
+    t.true(first.writableLength > 0, 'the first one still waits')
   })
 
-  test(`${name}: closing the engine resets everything and tells nothing more`, async (t) => {
+  test.serial(`${name}: closing the engine resets everything and tells nothing more`, async (t) => {
     const { lab, client, connection } = await relayed(t, open)
     const waiting = lab.dial()
     await lab.next('accepted')
@@ -242,7 +255,7 @@ export function relaySuite(name: string, open: OpenEngine): void {
     t.deepEqual(lab.story(connection), ['accepted', 'connected 0'])
   })
 
-  test(`${name}: an engine that lives goes round`, async (t) => {
+  test.serial(`${name}: an engine that lives goes round`, async (t) => {
     const lab = await startEngine(t, open)
     await pause(1_500)
     t.true(performance.now() - lab.engine.lastTurnMs() < 1_400)

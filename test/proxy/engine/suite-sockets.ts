@@ -34,63 +34,69 @@ export function socketSuite(name: string, native: Native, make: MakeEngine): voi
       return { engine, port }
     }
 
-  test(`${name}: a listener that was taken away is the caller's, and what was accepted lives on`, async (t) => {
-    const peer = await servingPeer(t, echo)
-    const { fd, port } = await listenOnLoopback(t, native, peer.ip)
-    const lab = await startEngine(t, onFd(fd, port))
-    lab.always(connectTo([peer]))
-    const before = lab.dial()
-    before.write('x')
-    await once(before, 'data')
-    await lab.next('accepted')
+  test.serial(
+    `${name}: a listener that was taken away is the caller's, and what was accepted lives on`,
+    async (t) => {
+      const peer = await servingPeer(t, echo)
+      const { fd, port } = await listenOnLoopback(t, native, peer.ip)
+      const lab = await startEngine(t, onFd(fd, port))
+      lab.always(connectTo([peer]))
+      const before = lab.dial()
+      before.write('x')
+      await once(before, 'data')
+      await lab.next('accepted')
 
-    await lab.engine.removeListener(fd)
-    const late = lab.dial()
-    await once(late, 'connect')
-    const unheard = await Promise.race([
-      lab.next('accepted').catch(() => {}),
-      pause(150).then(() => 'nothing'),
-    ])
-    t.is(unheard, 'nothing')
-    before.write('y')
-    t.is(String((await once(before, 'data'))[0]), 'y')
+      await lab.engine.removeListener(fd)
+      const late = lab.dial()
+      await once(late, 'connect')
+      const unheard = await Promise.race([
+        lab.next('accepted').catch(() => {}),
+        pause(150).then(() => 'nothing'),
+      ])
+      t.is(unheard, 'nothing')
+      before.write('y')
+      t.is(String((await once(before, 'data'))[0]), 'y')
 
-    // It waited in the queue of a socket that is still open.
-    lab.engine.addListener(fd)
-    late.end('late')
-    t.is((await readAll(late)).data.toString(), 'late')
-  })
+      // It waited in the queue of a socket that is still open.
+      lab.engine.addListener(fd)
+      late.end('late')
+      t.is((await readAll(late)).data.toString(), 'late')
+    },
+  )
 
-  test(`${name}: a listener goes from engine to engine under load, and no connection is lost`, async (t) => {
-    const peer = await servingPeer(t, echo)
-    const { fd, port } = await listenOnLoopback(t, native, peer.ip)
-    const first = await startEngine(t, onFd(fd, port))
-    const second = await startEngine(t, async (_, events) => ({ engine: make(events, port), port }))
-    for (const lab of [first, second]) lab.always(connectTo([peer]))
-    const answers: Promise<string>[] = []
-    const load = setInterval(() => {
-      const client = first.dial()
-      client.end('hello')
-      answers.push(readAll(client).then(({ data, ending }) => `${data.toString()} ${ending}`))
-    }, 2)
-    t.teardown(() => clearInterval(load))
-    let [from, to] = [first, second]
-    for (let i = 0; i < 20; i++) {
-      await pause(20)
-      // As a hand-over does: the other accepts before this one stops.
-      to.engine.addListener(fd)
-      await from.engine.removeListener(fd)
-      ;[from, to] = [to, from]
-    }
-    clearInterval(load)
-    const seen = await Promise.all(answers)
-    t.true(seen.length > 50, `${seen.length} connections`)
-    t.deepEqual(new Set(seen), new Set(['hello end']))
-    t.true(first.engine.status().counters.copied_bytes > 0)
-    t.true(second.engine.status().counters.copied_bytes > 0)
-  })
+  test.serial(
+    `${name}: a listener goes from engine to engine under load, and no connection is lost`,
+    async (t) => {
+      const peer = await servingPeer(t, echo)
+      const { fd, port } = await listenOnLoopback(t, native, peer.ip)
+      const first = await startEngine(t, onFd(fd, port))
+      const second = await startEngine(t, async (_, events) => ({ engine: make(events, port), port }))
+      for (const lab of [first, second]) lab.always(connectTo([peer]))
+      const answers: Promise<string>[] = []
+      const load = setInterval(() => {
+        const client = first.dial()
+        client.end('hello')
+        answers.push(readAll(client).then(({ data, ending }) => `${data.toString()} ${ending}`))
+      }, 2)
+      t.teardown(() => clearInterval(load))
+      let [from, to] = [first, second]
+      for (let i = 0; i < 20; i++) {
+        await pause(20)
+        // As a hand-over does: the other accepts before this one stops.
+        to.engine.addListener(fd)
+        await from.engine.removeListener(fd)
+        ;[from, to] = [to, from]
+      }
+      clearInterval(load)
+      const seen = await Promise.all(answers)
+      t.true(seen.length > 50, `${seen.length} connections`)
+      t.deepEqual(new Set(seen), new Set(['hello end']))
+      t.true(first.engine.status().counters.copied_bytes > 0)
+      t.true(second.engine.status().counters.copied_bytes > 0)
+    },
+  )
 
-  test(`${name}: an adopted connection is relayed behind what was read of it before`, async (t) => {
+  test.serial(`${name}: an adopted connection is relayed behind what was read of it before`, async (t) => {
     const { lab, client, endpoint, connection } = await adopted(t, native, make)
     t.is(String((await once(endpoint, 'data'))[0]), 'request')
     t.is(String((await once(client, 'data'))[0]), 'answer')
@@ -106,7 +112,7 @@ export function socketSuite(name: string, native: Native, make: MakeEngine): voi
     t.deepEqual(lab.story(connection), ['ended closed'])
   })
 
-  test(`${name}: an adopted connection can be aborted at once`, async (t) => {
+  test.serial(`${name}: an adopted connection can be aborted at once`, async (t) => {
     const { lab, client, endpoint, connection } = await adopted(t, native, make)
     const seen = [readAll(client), readAll(endpoint)]
     lab.engine.abort(connection)
