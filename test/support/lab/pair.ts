@@ -25,10 +25,11 @@ export function startPair(
   node: string,
   flags: readonly string[],
   agentFlags: readonly string[] = [],
+  proxyFlags: readonly string[] = [],
 ): Pair {
   const startAgent = (more: readonly string[] = []): Shunt =>
     startShunt(lab, node, { command: 'agent', flags: [...flags, ...more] })
-  const startProxy = (): Shunt => startShunt(lab, node, { command: 'proxy', flags: [] })
+  const startProxy = (): Shunt => startShunt(lab, node, { command: 'proxy', flags: proxyFlags })
   const pair: Pair = {
     node,
     agent: startAgent(agentFlags),

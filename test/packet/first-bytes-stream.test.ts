@@ -1,0 +1,3 @@
+import { firstBytesSuite } from './first-bytes/suite.ts'
+
+firstBytesSuite('stream')
