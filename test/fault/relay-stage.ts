@@ -41,7 +41,8 @@ export interface StageOptions {
   readonly relay: Relay
   readonly workers?: number
   readonly services: readonly RelayService[]
-  readonly proxyFlags?: readonly string[]
+  /** Of agent and proxy. */
+  readonly flags?: readonly string[]
 }
 
 const READY: RelayService = {
@@ -70,16 +71,16 @@ export class RelayStage {
   }
 
   static async #startIn(lab: Lab, options: StageOptions): Promise<RelayStage> {
-    const manifests = join(lab.folder, 'manifests')
+    const manifests = manifestsOf(lab)
     writeManifest(manifests, 'nodes', nodeObjects(lab.topology))
     const services = [...options.services, READY]
-    for (const service of services) writeManifest(manifests, service.name, objectsOf(lab, service))
+    for (const service of services) publish(lab, service)
     await lab.exec(NODE, ['/usr/sbin/ip', 'route', 'add', 'unreachable', `${UNREACHABLE}/32`])
-    const agentFlags = ['--manifests', manifests, '--datapath', 'iptables', '--steer', 'always']
+    const flags = options.flags ?? []
+    const agentFlags = ['--manifests', manifests, '--datapath', 'iptables', '--steer', 'always', ...flags]
     const agent = startShunt(lab, NODE, { command: 'agent', flags: agentFlags })
     const relay = ['--relay', options.relay, '--proxy-workers', String(options.workers ?? 1)]
-    const proxyFlags = [...relay, ...(options.proxyFlags ?? [])]
-    const proxy = startShunt(lab, NODE, { command: 'proxy', flags: proxyFlags })
+    const proxy = startShunt(lab, NODE, { command: 'proxy', flags: [...relay, ...flags] })
     const stage = new RelayStage(lab, agent, proxy)
     for (const pod of [GOOD_POD, BAD_POD]) {
       const on = services.flatMap((service) => listensOf(lab, service, pod))
@@ -99,9 +100,23 @@ export class RelayStage {
     return `${addressesOf(service.number).clusterIp.IPv4}:80`
   }
 
-  /** A load at a place; it has begun when this resolves. */
-  async load<M extends LoadMode>(place: string, mode: M, given: LoadArguments): Promise<Load<M>> {
-    const load = await startLoad((argv, options) => this.lab.spawn(place, argv, options), mode, given)
+  /** Changes the endpoints of a Service that exists; servers stay as they are. */
+  publish(service: RelayService): void {
+    publish(this.lab, service)
+  }
+
+  /** A load at a place; it has begun when this resolves. `before`: a program that starts it, as setpriv does. */
+  async load<M extends LoadMode>(
+    place: string,
+    mode: M,
+    given: LoadArguments,
+    before: readonly string[] = [],
+  ): Promise<Load<M>> {
+    const load = await startLoad(
+      (argv, options) => this.lab.spawn(place, [...before, ...argv], options),
+      mode,
+      given,
+    )
     await load.begun
     return load
   }
@@ -200,6 +215,14 @@ export class RelayStage {
     const argv = ['/usr/bin/curl', '-s', '--unix-socket', '/run/shunt/proxy.sock', `http://proxy${path}`]
     return (await this.lab.exec(NODE, argv)).stdout
   }
+}
+
+function manifestsOf(lab: Lab): string {
+  return join(lab.folder, 'manifests')
+}
+
+function publish(lab: Lab, service: RelayService): void {
+  writeManifest(manifestsOf(lab), service.name, objectsOf(lab, service))
 }
 
 function endpointPort(service: RelayService): number {

@@ -32,5 +32,6 @@ int run_conns(Arguments &arguments);
 int run_pingpong(Arguments &arguments);
 int run_bulk(Arguments &arguments);
 int run_idle(Arguments &arguments);
+int run_pipes(Arguments &arguments);
 
 } // namespace shunt::load

@@ -20,6 +20,8 @@ export interface LoadResults {
   readonly bulk: BulkResult
   /** Connections held in silence: `count`; asked once more at the end. */
   readonly idle: IdleResult
+  /** Takes every pipe that its user may have, and holds them. */
+  readonly pipes: { readonly pipes: number }
 }
 
 /** Microseconds. */

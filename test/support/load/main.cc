@@ -18,12 +18,12 @@ int main(int argc, char **argv) {
     int (*run)(Arguments &);
   } kModes[] = {
       {"serve", serve},   {"conns", run_conns}, {"pingpong", run_pingpong},
-      {"bulk", run_bulk}, {"idle", run_idle},
+      {"bulk", run_bulk}, {"idle", run_idle},   {"pipes", run_pipes},
   };
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   try {
     if (argc < 2)
-      throw UsageError("load serve|conns|pingpong|bulk|idle --name value ...");
+      throw UsageError("load serve|conns|pingpong|bulk|idle|pipes --name value ...");
     Arguments arguments(argc - 2, argv + 2);
     for (const auto &mode : kModes)
       if (std::strcmp(mode.name, argv[1]) == 0)
