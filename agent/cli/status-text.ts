@@ -75,16 +75,18 @@ function agentBranches({ agent, nowMs }: StatusAnswers, wide: boolean): readonly
   ]
 }
 
-function steeringBranch({ steering, steeredFrontends, proxies }: AgentStatus): Branch {
+function steeringBranch({ steering, steeredFrontends, steeredBy, proxies }: AgentStatus): Branch {
   if (steering.mechanism === 'off') return { label: 'steering', text: `off: ${steering.because}` }
   const proven = steering.active ? 'proven by a connection' : 'not proven'
   const put = steering.putAside.map((one) => ({
     label: one.mechanism,
     text: `put aside for ${duration(one.forMs)}: ${one.because}`,
   }))
+  const told = Object.entries(steeredBy).map(([reason, count]) => `${count} by ${reason}`)
+  const reasons = told.length === 0 ? '' : ` (${told.join(', ')})`
   return {
     label: 'steering',
-    text: `${steering.mechanism} · ${proven} · ${times(steeredFrontends, 'steered frontend')} · ${times(proxies.length, 'proxy', 'proxies')} connected`,
+    text: `${steering.mechanism} · ${proven} · ${times(steeredFrontends, 'steered frontend')}${reasons} · ${times(proxies.length, 'proxy', 'proxies')} connected`,
     children: put,
   }
 }

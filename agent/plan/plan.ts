@@ -223,6 +223,9 @@ export type Steering =
   | { readonly kind: 'none'; readonly because: string }
   | {
       readonly kind: 'steered'
-      readonly because: 'option' | 'annotation' | 'route' | 'policy'
+      readonly because: SteeringReason
       readonly whenProxyDown: WhenProxyDown
     }
+
+/** What asks for the proxy. */
+export type SteeringReason = 'annotation' | 'route' | 'policy' | 'option'

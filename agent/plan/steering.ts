@@ -8,7 +8,7 @@ import { selectsPort } from '../model/attachment.ts'
 import type { RouteAttachment } from '../model/route.ts'
 import type { Service, ServicePort } from '../model/service.ts'
 import type { NodeFacts } from './node-facts.ts'
-import type { Frontend, PlanEndpoint, PlanOptions, Steering } from './plan.ts'
+import type { Frontend, PlanEndpoint, PlanOptions, Steering, SteeringReason } from './plan.ts'
 
 /** A frontend before steering is decided. */
 export type FrontendDraft = Omit<Frontend, 'steered' | 'proxyOnly'>
@@ -43,7 +43,7 @@ function reason(
   port: ServicePort,
   { routes, policies }: Asking,
   options: Pick<PlanOptions, 'steer'>,
-): (Steering & { kind: 'steered' })['because'] | undefined {
+): SteeringReason | undefined {
   if (service.steer === 'always') return 'annotation'
   if (routes.some((route) => selectsPort(route, port, service.ports))) return 'route'
   if (policies.some((policy) => selectsPort(policy, port, service.ports))) return 'policy'

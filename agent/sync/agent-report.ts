@@ -2,7 +2,7 @@
 
 import type { Problem } from '../model/errors.ts'
 import type { Node } from '../model/node.ts'
-import type { Plan } from '../plan/plan.ts'
+import type { Plan, SteeringReason } from '../plan/plan.ts'
 import type { Snapshot } from '../plan/snapshot.ts'
 import type { Reconciler } from './reconciler.ts'
 import { agentStatus, countProblems, type AgentStatus, type DatapathStatus } from './status.ts'
@@ -55,7 +55,7 @@ export function reportStatus(parts: ReportParts, nowMs: number): AgentStatus {
     steering: parts.steering.status(),
     proxies: parts.views.proxies(),
     setbacks: parts.setbacks(),
-    steeredFrontends: steeredFrontends(reconciler.plan()),
+    ...steered(reconciler.plan()),
   })
 }
 
@@ -66,10 +66,15 @@ export function reportHealth({ reconciler, startedAtMs, syncPeriodMs, datapath }
   return { families: datapath.families, syncPeriodMs, pendingSinceMs, lastSuccessAtMs, startedAtMs, node }
 }
 
-function steeredFrontends(plan: Plan | undefined): number {
-  let count = 0
+function steered(plan: Plan | undefined): Pick<AgentStatus, 'steeredFrontends' | 'steeredBy'> {
+  const steeredBy: Partial<Record<SteeringReason, number>> = {}
+  let steeredFrontends = 0
   for (const family of Object.values(plan?.families ?? {}))
-    for (const port of family.ports.values())
-      if (port.steering.kind === 'steered') count += port.frontends.filter(({ steered }) => steered).length
-  return count
+    for (const { steering, frontends } of family.ports.values()) {
+      if (steering.kind !== 'steered') continue
+      const count = frontends.filter((each) => each.steered).length
+      steeredFrontends += count
+      steeredBy[steering.because] = (steeredBy[steering.because] ?? 0) + count
+    }
+  return { steeredFrontends, steeredBy }
 }

@@ -140,8 +140,20 @@ function viewService(port: ServicePortPlan): ViewService {
   return made
 }
 
-function bothFamilies(a: ViewService, b: ViewService): ViewService {
-  return { ...a, cluster: [...a.cluster, ...b.cluster], local: [...a.local, ...b.local] }
+/** The same for the entry of both families, by that of the first. */
+const viewsOfBoth = new WeakMap<ViewService, { readonly second: ViewService; readonly both: ViewService }>()
+
+/** Policy and routes are the same in both. */
+function bothFamilies(first: ViewService, second: ViewService): ViewService {
+  const known = viewsOfBoth.get(first)
+  if (known?.second === second) return known.both
+  const both = {
+    ...first,
+    cluster: [...first.cluster, ...second.cluster],
+    local: [...first.local, ...second.local],
+  }
+  viewsOfBoth.set(first, { second, both })
+  return both
 }
 
 function viewEndpoint({ ip, port, local, weight }: PlanEndpoint): ViewEndpoint {

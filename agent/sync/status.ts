@@ -4,6 +4,7 @@ import type { DatapathName } from '../datapath/datapath.ts'
 import type { Problem } from '../model/errors.ts'
 import type { Family, Ip } from '../model/ip.ts'
 import type { Cidr } from '../model/cidr.ts'
+import type { SteeringReason } from '../plan/plan.ts'
 import type { ConnectedProxy } from './view-server.ts'
 import type { SteeringStatus } from './steering-runner.ts'
 import type { SyncState } from './sync-record.ts'
@@ -55,11 +56,16 @@ export interface AgentStatus extends AgentFacts {
   /** Since the last successful sync; null: there was none. */
   readonly syncAgeMs: number | null
   readonly steeredFrontends: number
+  /** The same by what asks for it; reasons without a frontend are left out. */
+  readonly steeredBy: SteeredBy
 }
+
+export type SteeredBy = Readonly<Partial<Record<SteeringReason, number>>>
 
 export interface StatusInput extends AgentFacts {
   readonly nowMs: number
   readonly steeredFrontends: number
+  readonly steeredBy: SteeredBy
 }
 
 export function agentStatus(input: StatusInput): AgentStatus {

@@ -43,6 +43,7 @@ const AGENT: AgentStatus = {
   reasons: [],
   syncAgeMs: 2_500,
   steeredFrontends: 2,
+  steeredBy: { annotation: 1, policy: 1 },
   syncPeriodMs: 30_000,
 }
 
@@ -100,7 +101,7 @@ test('both run and all is well', async (t) => {
       source       manifests /etc/shunt · synced · 1 Service, 2 slices · 0 errors, 1 warning
       datapath     iptables · IPv4, IPv6 · iptables 1.8.9 (nft)
       sync         generation 42 · last 2 s ago, took 116 ms · 3 syncs, 0 failed · 1 drift repair
-      steering     sk_lookup · proven by a connection · 2 steered frontends · 1 proxy connected
+      steering     sk_lookup · proven by a connection · 2 steered frontends (1 by annotation, 1 by policy) · 1 proxy connected
       proxy        serving · pid 200 · user 15001 · version 0.1.0 · up 1 min
       view         generation 42 from the agent · 2 frontends
       heartbeat    beats, last 120 ms ago

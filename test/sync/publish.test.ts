@@ -87,6 +87,16 @@ test('a Service steered in both families is one entry with the endpoints of both
   )
 })
 
+test('an entry keeps its identity as long as the plan keeps its Service ports', (t) => {
+  const services = [aService({ clusterIps: ['10.96.0.10', 'fd00:96::10'] })]
+  const v6 = aSlice({ id: 'default/six', endpoints: ['fd00:244:1::5'] })
+  const parts = { services, slices: [aSlice({ endpoints: [HERE] }), v6], policies: [POLICY] }
+  const plan = planOf(parts)
+  const [one, two] = [publishView(plan, { epoch: 'e1' }), publishView(plan, { epoch: 'e1' })]
+  t.is(one.services[WEB], two.services[WEB])
+  t.is(one.services[WEB]?.policy, POLICY.connection)
+})
+
 test('a delta names what came, changed and went', (t) => {
   const from = view(STEERED)
   const to = view({

@@ -35,6 +35,7 @@ const GOOD: StatusInput = {
   proxies: [{ pid: 2, skLookup: true, ackedGeneration: 4, connectedAtMs: 0 }],
   setbacks: [],
   steeredFrontends: 2,
+  steeredBy: { policy: 2 },
 }
 
 const FAILED_TEST = { mechanism: 'dnat', atMs: 0, results: {} } as const
