@@ -77,7 +77,7 @@ export async function runProxy(
     netns: networkNamespace(),
     uids: trustedUsers(options),
     sockets: () => nameSockets(options, sockets, proxy.listenerFds(), draining.sockets()),
-    state: () => proxy.exportState(),
+    state: () => proxy.tellState(),
     retire: () => retire(options.handoverDrainMs ?? DEFAULT_HANDOVER_DRAIN_MS, 0),
     drain: () => ({ connections: 0, sinceMs: systemClock.wallMs(), untilMs: null, ...proxy.draining() }),
   })
@@ -101,11 +101,8 @@ export async function runProxy(
   /** Accepts; in the place of a predecessor as soon as that one says so. */
   async function begin(): Promise<void> {
     try {
-      await proxy.prepare()
-      if (succession !== undefined) {
-        proxy.importState(await succession.state())
-        await succession.ready()
-      }
+      await proxy.prepare(await succession?.state())
+      await succession?.ready()
       proxy.begin()
       if (succession !== undefined) await answer()
     } catch (error) {

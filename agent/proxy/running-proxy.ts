@@ -6,6 +6,7 @@ import type { Heartbeat } from '../kernel/heartbeat.ts'
 import type { Fd } from '../kernel/native-types.ts'
 import { selfTestAnswer, type ListeningSocket } from '../kernel/steer-socket.ts'
 import type { Clock, Random } from '../model/clock.ts'
+import { ShuntError } from '../model/errors.ts'
 import { FAMILIES } from '../model/ip.ts'
 import type { Log } from '../model/log.ts'
 import type { Metrics, ScrapedMetrics } from '../model/metrics.ts'
@@ -15,16 +16,18 @@ import { recordOf } from './connection-record.ts'
 import { ConnectionTable } from './connection-table.ts'
 import { CurrentView } from './current-view.ts'
 import { AffinityTable } from './decision/affinity.ts'
-import { exportState, importState } from './decision/handover-state.ts'
+import type { Memory } from './decision/handover-state.ts'
 import { Traffic } from './decision/traffic.ts'
 import type { ProxyView } from './decision/view.ts'
 import { endpointStates, publishEjected, type ProxyEndpoints } from './endpoint-states.ts'
 import type { Engine, EngineEvents } from './engine/engine.ts'
 import type { DrainingProxy } from './handover/draining-proxies.ts'
+import { learn, tellState, toldView } from './handover/told-state.ts'
 import { HeartbeatLoop } from './heartbeat-loop.ts'
 import { Intake } from './intake.ts'
 import { Journal } from './journal.ts'
 import { LastView, loadLastView } from './last-view.ts'
+import { Leaving } from './leaving.ts'
 import { interfaceAddresses } from './local-addresses.ts'
 import { DEFAULT_DRAIN_MS, type ProxyOptions } from './options.ts'
 import { ViewClient } from './view-client.ts'
@@ -76,22 +79,20 @@ export class RunningProxy {
   readonly #viewClient: ViewClient
   readonly #lastView: LastView
   readonly #startedAtMs: number
-  readonly #hurry = Promise.withResolvers<void>()
-  /** Asked to stop after it handed over. */
-  readonly #told = Promise.withResolvers<void>()
+  readonly #leaving: Leaving
   /** It gave a view, or there is no agent to talk to. */
   readonly #agentSpoke = Promise.withResolvers<void>()
   #state: Exclude<ProxyStatus['state'], 'waiting'> = 'starting'
   #cancelSweep: (() => void) | undefined
   /** A successor serves, and nobody asked this one to stop since. */
   #handedOver = false
-  #draining: { readonly sinceMs: number; readonly untilMs: number | null } | undefined
   #drained: Promise<void> | undefined
 
   constructor(options: ProxyOptions, parts: ProxyParts) {
     this.#options = options
     this.#parts = parts
     this.#startedAtMs = parts.clock.wallMs()
+    this.#leaving = new Leaving(parts.clock)
     this.#journal = new Journal({ ...parts, endpointMetrics: options.endpointMetrics ?? 0 })
     const intake = new Intake({
       ...parts,
@@ -131,9 +132,12 @@ export class RunningProxy {
     this.#lastView = new LastView(options.paths.lastView, parts.clock, parts.log)
   }
 
-  /** Takes the last view from disk and talks to the agent. Connections wait in the queues of the listeners. */
-  async prepare(): Promise<void> {
-    const { log } = this.#parts
+  /**
+   * Takes the last view from disk and talks to the agent; connections wait in the queues of the listeners. `told`: what a
+   * predecessor told of itself. Throws HANDOVER_FAILED if that one has a view and this one finds none.
+   */
+  async prepare(told: readonly unknown[] = []): Promise<void> {
+    const { log, clock } = this.#parts
     const loaded = await loadLastView(this.#options.paths.lastView)
     if (loaded.kind === 'bad')
       log.warn(
@@ -152,8 +156,18 @@ export class RunningProxy {
       this.#agentSpoke.resolve()
     })
     this.#viewClient.start()
+    const known = toldView(told)
+    const have = this.#current.view
     // While no proxy was there the agent may have let the kernel steer what the view from disk does not know.
-    await this.#wait(FIRST_VIEW_WAIT_MS, this.#agentSpoke.promise)
+    if (known === undefined || have?.epoch !== known.epoch || have.generation !== known.generation)
+      await this.#leaving.wait(FIRST_VIEW_WAIT_MS, this.#agentSpoke.promise)
+    const view = this.#current.view
+    if (view !== undefined && told.length > 0)
+      log.info(learn(told, this.#memory, view, clock.monotonicMs()), 'took over what the predecessor learnt')
+    if (view === undefined && known !== undefined)
+      throw new ShuntError('HANDOVER_FAILED', 'the running proxy has a view, and this one finds none', {
+        hint: 'look at the agent, and at the file of the last view; the running proxy goes on',
+      })
   }
 
   /** Accepts, and lets the kernel steer. Threads inherit what this one may do: root is given up before. Throws what an
@@ -234,31 +248,17 @@ export class RunningProxy {
     return this.#parts.sockets
   }
 
-  /** What it learnt, for a successor: plain JSON, in parts of which none takes long to write. */
-  *exportState(): Iterable<unknown> {
-    const memory = { traffic: this.#traffic, affinity: this.#affinity }
-    yield* exportState(memory, this.#parts.clock.monotonicMs())
-  }
-
-  /** From a predecessor, after prepare(); what is not about the view in force is ignored. */
-  importState(parts: Iterable<unknown>): void {
-    const view = this.#current.view
-    if (view === undefined) return
-    const memory = { traffic: this.#traffic, affinity: this.#affinity }
-    const sum = { taken: 0, ignored: 0 }
-    for (const part of parts) {
-      const { taken, ignored } = importState(memory, part, view, this.#parts.clock.monotonicMs())
-      sum.taken += taken
-      sum.ignored += ignored
-    }
-    this.#parts.log.info(sum, 'took over what the predecessor had learnt')
+  /** For a successor: plain JSON, in parts of which none takes long to write. */
+  tellState(): Iterable<unknown> {
+    return tellState(this.#current.view, this.#memory, this.#parts.clock.monotonicMs())
   }
 
   /** How it drains; `untilMs` null: as long as it takes. undefined: it does not. */
   draining():
     | { readonly connections: number; readonly sinceMs: number; readonly untilMs: number | null }
     | undefined {
-    return this.#draining === undefined ? undefined : { connections: this.#table.size, ...this.#draining }
+    const { status } = this.#leaving
+    return status === undefined ? undefined : { connections: this.#table.size, ...status }
   }
 
   /**
@@ -279,8 +279,8 @@ export class RunningProxy {
     if (this.#drained === undefined) this.#drained = this.#drain()
     else if (this.#handedOver) {
       this.#handedOver = false
-      this.#told.resolve()
-    } else this.#hurry.resolve()
+      this.#leaving.ask()
+    } else this.#leaving.hurry()
     return this.#drained
   }
 
@@ -292,10 +292,10 @@ export class RunningProxy {
     this.#heartbeat.cede()
     this.#viewClient.close()
     await this.#closeListeners()
-    await this.#wait(drainMs, this.#table.empty(), this.#told.promise)
+    await this.#leaving.wait(drainMs, this.#table.empty(), this.#leaving.asked)
     if (!this.#handedOver) {
       this.#startDraining(this.#drainMs)
-      await this.#wait(this.#drainMs, this.#table.empty())
+      await this.#leaving.wait(this.#drainMs, this.#table.empty())
     }
     await this.#end()
   }
@@ -305,10 +305,10 @@ export class RunningProxy {
     this.#startDraining(this.#drainMs)
     log.info({ connections: this.#table.size }, 'draining: new connections do not come here any more')
     this.#heartbeat.stop()
-    await this.#wait(DRAIN_GRACE_MS)
+    await this.#leaving.wait(DRAIN_GRACE_MS)
     this.#intake.close()
     await this.#closeListeners()
-    await this.#wait(this.#drainMs, this.#table.empty())
+    await this.#leaving.wait(this.#drainMs, this.#table.empty())
     await this.#end()
   }
 
@@ -335,9 +335,7 @@ export class RunningProxy {
 
   #startDraining(drainMs: number | undefined): void {
     this.#state = 'draining'
-    const nowMs = this.#parts.clock.wallMs()
-    const untilMs = drainMs === undefined ? null : nowMs + drainMs
-    this.#draining = { sinceMs: this.#draining?.sinceMs ?? nowMs, untilMs }
+    this.#leaving.begin(drainMs)
   }
 
   async #closeListeners(): Promise<void> {
@@ -346,12 +344,8 @@ export class RunningProxy {
     for (const { fd } of this.#parts.sockets) this.#parts.closeSocket(fd)
   }
 
-  /** Until the time is over (undefined: never), or the other thing happens, or somebody is in a hurry. */
-  async #wait(ms: number | undefined, ...others: readonly Promise<void>[]): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>()
-    const cancel = ms === undefined ? (): void => {} : this.#parts.clock.after(ms, resolve)
-    await Promise.race([promise, this.#hurry.promise, ...others])
-    cancel()
+  get #memory(): Memory {
+    return { traffic: this.#traffic, affinity: this.#affinity }
   }
 
   #use(view: ProxyView): void {

@@ -305,7 +305,7 @@ test.serial('one that hangs is given up and left alone, with a hint how to end i
   await clock.advance(5_100)
   const error = await thrown
   t.regex(String((error as { hint?: string } | undefined)?.hint), new RegExp(`kill -9 ${process.pid}`))
-  t.is(readdirSync('/proc/self/fd').length, before)
+  t.true(readdirSync('/proc/self/fd').length <= before)
   native.closeFd(fd)
 })
 
