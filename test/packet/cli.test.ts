@@ -21,6 +21,7 @@ import { until } from '../support/lab/wait.ts'
 const PLAIN = 70
 const STEERED = 71
 const EMPTY = 72
+const FLAKY = 73
 const NODE = 'node1'
 
 let lab: Lab
@@ -38,6 +39,8 @@ test.before(async () => {
     service('steered', STEERED, ['p11', 'p12'], { 'shunt.dev/steer': 'always' }),
   )
   writeManifest(folder, 'empty', service('empty', EMPTY, [], {}))
+  writeManifest(folder, 'flaky', flaky())
+  await (await lab.peer('p11')).listen('10.244.1.11', 8091, { name: 'p11' })
   await lab.exec(NODE, ['/usr/sbin/sysctl', '-qw', 'net.netfilter.nf_conntrack_acct=1'])
   pair = startPair(
     lab,
@@ -143,6 +146,29 @@ test.serial('a steered Service: trace names the proxy, connections shows who dec
   t.regex(find('plain')?.endpoint ?? '', /^10\.244\.[12]\.11:8080$/)
   t.true((find('plain')?.bytes ?? 0) > 0, 'conntrack counts bytes')
   await Promise.all(held.map((one) => one.drop()))
+})
+
+test.serial('an endpoint that refuses is ejected, and endpoints and connections show it', async (t) => {
+  const to = addressesOf(FLAKY).clusterIp.IPv4
+  // One after the other: some are decided after the ejection.
+  const seen = await (await lab.peer('p13')).connect(to, 80, { count: 30, concurrency: 1 })
+  t.true(seen.every((one) => one.kind === 'answered' && one.by === 'p11'))
+  const { stdout } = await shunt(lab, NODE, 'endpoints', 'flaky', '-o', 'json')
+  const rows = JSON.parse(stdout) as readonly {
+    readonly endpoint: string
+    readonly ejectedForMs: number | null
+  }[]
+  const ejected = (endpoint: string) => rows.find((row) => row.endpoint === endpoint)?.ejectedForMs
+  t.true((ejected('10.244.1.12:8091') ?? 0) > 60_000, stdout)
+  t.is(ejected('10.244.1.11:8091'), null)
+  t.regex(
+    (await shunt(lab, NODE, 'endpoints', 'flaky')).stdout,
+    /10\.244\.1\.12:8091 +ready, ejected for 1 min/,
+  )
+  const ended = (await shunt(lab, NODE, 'connections', 'flaky', '--ended')).stdout
+  t.regex(ended, /closed .*10\.244\.1\.12:8091 failed with ECONNREFUSED/)
+  t.regex(ended, /closed .*, 1 ejected, Random/)
+  t.regex((await shunt(lab, NODE, 'status')).stdout, /^workers +\d+ native · .* spliced, .* copied$/m)
 })
 
 test.serial('a rule that somebody changed is a difference, with the text that repairs it', async (t) => {
@@ -251,6 +277,24 @@ test.serial('cleanup --all takes what the other modes of kube-proxy left, and no
   t.regex((await lab.exec(NODE, ['/usr/sbin/nft', 'list', 'tables'])).stdout, /^table ip somebody$/m)
   t.is((await lab.exec(NODE, ['/usr/sbin/ipset', 'list', '-n'])).stdout, 'SOMEBODY\n')
 })
+
+/** One of two endpoints has nobody who listens. */
+function flaky(): readonly KubernetesObject[] {
+  const ports = [{ name: 'http', protocol: 'TCP' as const, port: 80, endpointPort: 8091 }]
+  const endpoints = [{ pod: 'p11' }, { pod: 'p12' }]
+  return [
+    ...serviceObjects({ name: 'flaky', number: FLAKY, endpoints, ports, families: ['IPv4'] }, lab.topology),
+    {
+      apiVersion: 'shunt.dev/v1alpha1',
+      kind: 'TrafficPolicy',
+      metadata: { name: 'flaky', namespace: 'default' },
+      spec: {
+        targetRefs: [{ kind: 'Service', name: 'flaky' }],
+        outlierDetection: { consecutiveFailures: 3, baseEjectionTime: '90s', panicThresholdPercent: 0 },
+      },
+    },
+  ]
+}
 
 function service(
   name: string,
