@@ -9,12 +9,25 @@ import { ADDON_PATH, loadNative } from '#agent/kernel/native.ts'
 import { kernelSteering } from '#agent/datapath/steer/kernel-steering.ts'
 import { conntrack } from '#agent/kernel/conntrack.ts'
 import { openHeartbeat } from '#agent/kernel/heartbeat.ts'
+import type { NativeRelay } from '#agent/kernel/native-relay.ts'
+import type { RelayEvents } from '#agent/kernel/relay-events.ts'
 import type { Ip } from '#agent/model/ip.ts'
 
 const [, , stage = '', path = ADDON_PATH] = process.argv
 /** The neighbour that never answers. */
 const NOBODY = '192.0.2.1' as Ip
 const LOOPBACK = '127.0.0.1' as Ip
+
+const UNHEARD: RelayEvents = {
+  accepted: () => {},
+  readable: () => {},
+  attemptFailed: () => {},
+  connected: () => {},
+  exhausted: () => {},
+  handedOver: () => {},
+  ended: () => {},
+  acceptFailed: () => {},
+}
 
 const load = loadNative(path)
 if (load.kind === 'absent') throw new Error(load.because)
@@ -57,6 +70,20 @@ switch (stage) {
     process.stdout.write(`${refused.kind} ${(await waiting.result).kind}\n`)
     break
   }
+  case 'exit-with-relay':
+    await relayed(4)
+    process.stdout.write('relayed\n')
+    process.exit(0)
+    break
+  case 'close-relay-in-callback': {
+    const { relay, ended } = await relayed(2)
+    relay.abort(0)
+    relay.close()
+    relay.close()
+    process.stdout.write(`${ended()}\n`)
+    process.exit(0)
+    break
+  }
   case 'netlink-open':
     native.netlink('route')
     break
@@ -95,6 +122,7 @@ switch (stage) {
   case 'garbage':
     for (let i = 0; i < 50; i++) {
       const connector = native.connector()
+      native.relay({ connections: 16, events: UNHEARD }).close()
       native.netlink('route').close()
       connector.close()
       gc?.()
@@ -110,6 +138,7 @@ switch (stage) {
       void pendingConnections(1)
     } else {
       void pendingConnections(10)
+      await relayed(2)
       // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a port between threads has no origin
       parentPort?.postMessage('pending')
       setInterval(() => undefined, 1000)
@@ -133,6 +162,35 @@ if (isMainThread && stage !== 'uncaught') {
 function pendingConnections(count: number): Promise<unknown>[] {
   const connector = native.connector()
   return Array.from({ length: count }, () => connector.connect({ ip: NOBODY, port: 9 }).result)
+}
+
+/** An engine with so many connections that wait for a verdict, and its thread that goes on. */
+async function relayed(count: number): Promise<{ relay: NativeRelay; ended: () => number }> {
+  const fd = native.listenTcp({
+    ip: LOOPBACK,
+    port: 0,
+    backlog: 64,
+    transparent: false,
+    reusePort: false,
+    v6only: true,
+  })
+  const port = portOf(fd)
+  let accepted = 0
+  let ended = 0
+  const { promise, resolve } = Promise.withResolvers<void>()
+  const events: RelayEvents = {
+    ...UNHEARD,
+    accepted: () => {
+      if (++accepted === count) resolve()
+    },
+    ended: () => ended++,
+  }
+  const relay = native.relay({ connections: 1024, events })
+  relay.addListener(fd)
+  const connector = native.connector()
+  for (let i = 0; i < count; i++) void connector.connect({ ip: LOOPBACK, port }).result
+  await promise
+  return { relay, ended: () => ended }
 }
 
 function fail(): never {

@@ -36,6 +36,8 @@ const STAGES: Readonly<Record<string, string>> = {
   'exit-with-pending': 'pending\n',
   'exit-with-undelivered': '',
   'close-in-callback': 'failed failed\ndone\n',
+  'exit-with-relay': 'relayed\n',
+  'close-relay-in-callback': '0\n',
   'netlink-open': 'done\n',
   steer: 'done\n',
   garbage: 'done\n',
