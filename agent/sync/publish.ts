@@ -29,28 +29,36 @@ import {
 } from '../proxy/decision/view.ts'
 
 /**
- * A Service that is steered in both families is one entry, IPv4 endpoints first: the proxy uses those of the family that
- * the client dialled. The same holds for its NodePort, whose key has no address.
+ * A Service that is steered in both families is one entry, IPv4 endpoints first (a backend that is steered in one alone has
+ * that one's first): the proxy uses those of the family that the client dialled. The same holds for its NodePort, whose key has no address.
  */
 export function publishView(plan: Plan, { epoch }: { readonly epoch: string }): ProxyView {
   const families = familiesOf(plan)
-  const backends = backendsOf(families)
   const frontends: Record<string, ViewFrontend> = {}
   const services: Record<ServicePortKey, ViewService> = {}
-  for (const family of families) {
-    for (const port of family.ports.values()) {
-      const steered = port.steering.kind === 'steered'
-      if (!steered && !backends.has(port.key)) continue
-      for (const frontend of steered ? port.frontends : []) {
+  const backends = new Set<ServicePortKey>()
+  const add = (port: ServicePortPlan): void => {
+    const known = services[port.key]
+    const view = viewService(port)
+    services[port.key] = known === undefined ? view : bothFamilies(known, view)
+  }
+  for (const { ports } of families)
+    for (const port of ports.values()) {
+      if (port.steering.kind !== 'steered') continue
+      for (const frontend of port.frontends) {
         if (!frontend.steered) continue
         const view = viewFrontend(port, frontend)
         if (view !== undefined) frontends[frontendKey(frontend.ip, frontend.port)] = view
       }
-      const known = services[port.key]
-      const view = viewService(port)
-      services[port.key] = known === undefined ? view : bothFamilies(known, view)
+      add(port)
+      collectBackends(port, backends)
     }
-  }
+  // Backends that are not steered have an entry without a frontend.
+  for (const { ports } of families)
+    for (const key of backends) {
+      const port = ports.get(key)
+      if (port !== undefined && port.steering.kind !== 'steered') add(port)
+    }
   // A valid backend without an address in a family of this node has no Service port in the plan.
   for (const key of backends) services[key] ??= { key, cluster: [], local: [] }
   return {
@@ -63,15 +71,9 @@ export function publishView(plan: Plan, { epoch }: { readonly epoch: string }): 
   }
 }
 
-/** Service ports that TLS routes of steered ones lead to; those that are not steered have an entry without a frontend. */
-function backendsOf(families: readonly FamilyPlan[]): ReadonlySet<ServicePortKey> {
-  const keys = new Set<ServicePortKey>()
-  for (const { ports } of families)
-    for (const { steering, tlsRoutes } of ports.values())
-      if (steering.kind === 'steered' && tlsRoutes.length > 0)
-        for (const { backends } of tlsRoutes)
-          for (const { service } of backends) if (service !== null) keys.add(service)
-  return keys
+function collectBackends({ tlsRoutes }: ServicePortPlan, keys: Set<ServicePortKey>): void {
+  for (const { backends } of tlsRoutes)
+    for (const { service } of backends) if (service !== null) keys.add(service)
 }
 
 /**
