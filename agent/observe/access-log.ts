@@ -46,12 +46,17 @@ export function openAccessLog(place: AccessLogPlace, options: AccessLogOptions):
   )
   return {
     write(fields, text) {
-      const time = new Date(options.clock.wallMs()).toISOString()
-      if (isText) writer.write(`${time.slice(11, 23)} ${text()}\n`)
-      else logger.info({ time, ...fields })
+      const now = new Date(options.clock.wallMs())
+      if (isText) writer.write(`${timeOfDay(now)} ${text()}\n`)
+      else logger.info({ time: now.toISOString(), ...fields })
     },
     close: () => writer.close(),
   }
+}
+
+/** Of this place, as the process's own log has it at a terminal: `14:03:07.250`. */
+function timeOfDay(time: Date): string {
+  return `${time.toTimeString().slice(0, 8)}.${String(time.getMilliseconds()).padStart(3, '0')}`
 }
 
 function descriptorOf(place: AccessLogPlace): number {

@@ -148,6 +148,8 @@ test('random bytes never throw', (t) => {
     fc.property(start, fc.uint8Array({ maxLength: 60 }), (first, rest) => {
       const bytes = Uint8Array.of(...hex(first), ...rest)
       const read = readProxyHeader(bytes)
+      const longer = readProxyHeader(Uint8Array.of(...bytes, ...rest))
+      if (read.kind !== 'more') t.deepEqual(longer, read, 'more bytes change no answer')
       if (read.kind === 'more')
         t.true(read.atLeastBytes > bytes.length && read.atLeastBytes <= MAX_PROXY_HEADER_BYTES)
       else if (read.kind === 'header') t.true(read.headerBytes >= 16 && read.headerBytes <= bytes.length)
