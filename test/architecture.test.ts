@@ -42,11 +42,11 @@ const RULES: readonly Rule[] = [
   { from: 'proxy/decision', may: ['model'], node: false },
   { from: 'proxy/http', may: ['model'], node: false },
   { from: 'proxy', may: ['model', 'kernel'], node: true },
-  {
-    from: 'proxy/app.ts',
+  ...['app.ts', 'app-without-addon.ts', 'process.ts'].map((name) => ({
+    from: `proxy/${name}`,
     may: ['model', 'kernel', 'config', 'observe', 'proxy', 'datapath/steer'],
     node: true,
-  },
+  })),
   { from: 'config', may: ['model'], types: ['plan'], packages: ['yaml'], node: true },
   { from: 'cluster', may: ['model'], types: ['plan'], packages: ['yaml'], node: true },
   {

@@ -7,6 +7,7 @@ import { loadConfiguration, type LoadedConfiguration } from '../config/load.ts'
 import { pathsOf } from '../config/paths.ts'
 import { VERSION } from '../config/version.ts'
 import { systemClock } from '../kernel/clock.ts'
+import { loadNative } from '../kernel/native.ts'
 import type { Log } from '../model/log.ts'
 import { createLog } from '../observe/log.ts'
 import { runProxy } from '../proxy/app.ts'
@@ -32,6 +33,7 @@ export async function startProxy(flags: Flags): Promise<ExitCode> {
     proxyMetricsAddress: metrics,
     proxyWorkers,
     relay,
+    addon,
     accessLog,
     endpointMetrics,
     handover,
@@ -55,7 +57,7 @@ export async function startProxy(flags: Flags): Promise<ExitCode> {
       handoverDrainMs: handoverDrain,
     },
     logOf('proxy', loaded),
-    undefined,
+    loadNative(addon),
     tellTookOver,
   )
   return ended(code)

@@ -2,7 +2,8 @@
 // root up, serves until a signal, drains.
 
 import { once } from 'node:events'
-import { chown, mkdir, readFile } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
+import { flushCompileCache } from 'node:module'
 import { createServer } from 'node:net'
 import { availableParallelism } from 'node:os'
 import { systemClock } from '../kernel/clock.ts'
@@ -11,32 +12,30 @@ import { loadNative, type NativeLoad } from '../kernel/native.ts'
 import type { Native } from '../kernel/native-types.ts'
 import { fdOf } from '../kernel/original-destination.ts'
 import { openSteerListeners, type ListeningSocket, type SteerListeners } from '../kernel/steer-socket.ts'
-import { ShuntError } from '../model/errors.ts'
 import type { Log } from '../model/log.ts'
-import type { Metrics } from '../model/metrics.ts'
-import { openAccessLog, type AccessLog } from '../observe/access-log.ts'
+import type { AccessLog } from '../observe/access-log.ts'
 import { serveHttp, type HttpServer } from '../observe/http-json.ts'
 import { createMetrics, type MetricsRegistry } from '../observe/metrics.ts'
 import { claimSocketPath } from '../observe/unix-socket.ts'
 import { accessFields, accessText } from './access-line.ts'
 import { adminRoutes } from './admin.ts'
+import { runProxyWithoutAddon } from './app-without-addon.ts'
 import { connectionLimit } from './connection-limit.ts'
 import { LISTEN_BACKLOG } from './engine/stream-engine.ts'
 import type { DrainingProxies } from './handover/draining-proxies.ts'
 import { HandoverServer } from './handover/handover-server.ts'
 import { nameSockets, type ProxySockets } from './handover/proxy-sockets.ts'
 import { networkNamespace, takePlace, trustedUsers } from './handover/take-place.ts'
-import { LogGate } from './log-gate.ts'
 import { watchLoopDelay } from './loop-delay.ts'
-import { DEFAULT_DRAIN_MS, DEFAULT_HANDOVER_DRAIN_MS, type LinesPlace, type ProxyOptions } from './options.ts'
+import { DEFAULT_DRAIN_MS, DEFAULT_HANDOVER_DRAIN_MS, type ProxyOptions } from './options.ts'
+import { accessLogAt, becomesAnother, hearSignals, makeFolders } from './process.ts'
 import { chooseRelay } from './relay.ts'
 import { RunningProxy } from './running-proxy.ts'
 
 /**
  * Serves until SIGTERM or SIGINT, then drains; a second signal drains in a hurry. Where a proxy runs already in this folder
  * it takes over from that one (`tookOver` is called when it has), and lets a later one take over in turn. Resolves with the
- * exit code. Throws ALREADY_RUNNING, HANDOVER_FAILED, ADDRESS_IN_USE, NOT_PERMITTED, or NATIVE_UNAVAILABLE: without the addon
- * there is no heartbeat, so that no connection would ever come.
+ * exit code. Throws ALREADY_RUNNING, HANDOVER_FAILED, ADDRESS_IN_USE or NOT_PERMITTED.
  */
 export async function runProxy(
   options: ProxyOptions,
@@ -44,7 +43,7 @@ export async function runProxy(
   loaded: NativeLoad = loadNative(),
   tookOver = (): void => {},
 ): Promise<number> {
-  if (loaded.kind === 'absent') throw new ShuntError('NATIVE_UNAVAILABLE', loaded.because)
+  if (loaded.kind === 'absent') return runProxyWithoutAddon(options, log, loaded.because)
   const { native } = loaded
   const metrics = createMetrics({ onMisuse: (message) => log.error({}, message) })
   const ended = Promise.withResolvers<number>()
@@ -193,29 +192,6 @@ async function prepareProxy(options: ProxyOptions, parts: Foundation): Promise<R
   return proxy
 }
 
-/** Opened as root, like everything that belongs to root. */
-function accessLogAt(place: LinesPlace, metrics: Metrics, log: Log): AccessLog {
-  const gate = new LogGate(systemClock)
-  return openAccessLog(place, {
-    clock: systemClock,
-    onDrop: (lines) => metrics.add('shunt_proxy_access_log_dropped_total', {}, lines),
-    onError: (error) =>
-      gate.pass('access log', (suppressed) =>
-        log.warn({ error, suppressed }, 'the access log cannot be written; its lines wait, then are dropped'),
-      ),
-  })
-}
-
-async function makeFolders({ paths, uid, gid }: ProxyOptions): Promise<void> {
-  await mkdir(paths.runDir, { recursive: true, mode: 0o755 })
-  await mkdir(paths.stateDir, { recursive: true, mode: 0o755 })
-  if (!becomesAnother(uid)) return
-  await chown(paths.stateDir, uid, gid)
-  await chown(paths.lastView, uid, gid).catch((error: NodeJS.ErrnoException) => {
-    if (error.code !== 'ENOENT') throw error
-  })
-}
-
 /**
  * The listening sockets of this process, in the socket map: those that a predecessor handed over (`received`), or one of
  * each family for every worker.
@@ -252,21 +228,9 @@ async function tellsDescriptors(): Promise<boolean> {
 /** Capabilities belong to threads: those that the engines start later inherit what is left. */
 function giveUpRoot({ uid, gid }: ProxyOptions, native: Native, log: Log): void {
   if (!becomesAnother(uid)) return
+  // Compiled code is kept beside the code, where the new user may not write. Without it the next start would load the
+  // compiler, which then stays in memory.
+  flushCompileCache()
   native.dropPrivileges({ uid, gid, keepCapabilities: ['NET_ADMIN', 'NET_BIND_SERVICE'] })
   log.info({ uid, gid }, 'gave up root')
-}
-
-function becomesAnother(uid: number): boolean {
-  return uid !== 0 && process.getuid?.() === 0
-}
-
-/** What was thrown where nobody caught it is a bug, and no reason to drop every connection. */
-function hearSignals(log: Log, stop: () => void): () => void {
-  const told = (signal: NodeJS.Signals): void => {
-    log.info({ signal }, 'asked to stop')
-    stop()
-  }
-  const survive = (error: unknown): void => log.error({ error }, 'a bug was met; serving goes on')
-  process.on('SIGTERM', told).on('SIGINT', told).on('uncaughtException', survive)
-  return () => void process.off('SIGTERM', told).off('SIGINT', told).off('uncaughtException', survive)
 }

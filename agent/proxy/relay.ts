@@ -81,7 +81,7 @@ function streamRelay({ native, clock, listenerPort }: RelayParts, degraded: stri
         clock,
         dialer: nativeDialer(() => native.connector()),
         destination: streamDestination(listenerPort, (socket) => originalDestination(native, socket)),
-        duplicate: (fd) => native.duplicateFd(fd),
+        place: (fd) => ({ fd: native.duplicateFd(fd) }),
         events,
       }),
   }

@@ -26,7 +26,7 @@ const engines: Readonly<Record<string, MakeEngine>> = {
       clock: systemClock,
       dialer: nativeDialer(() => native.connector()),
       destination: streamDestination(port, () => undefined),
-      duplicate: (fd) => native.duplicateFd(fd),
+      place: (fd) => ({ fd: native.duplicateFd(fd) }),
       events,
     }),
 }

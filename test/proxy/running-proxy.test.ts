@@ -83,7 +83,7 @@ async function setUp(
           clock: systemClock,
           dialer: nodeDialer(),
           destination: () => ({ ip: ip('10.96.0.10'), port: 80 }),
-          duplicate: (fd) => fd,
+          place: (fd) => ({ fd }),
           events,
         })
         engines.push(engine)

@@ -26,10 +26,13 @@ export interface StreamEngineParts {
   readonly clock: Clock
   /** The engine closes it. */
   readonly dialer: Dialer
-  /** What the client dialled; undefined if the kernel does not say. */
-  readonly destination: (socket: Socket) => SocketAddress | undefined
-  /** A second descriptor of the same socket, because Node closes the one that it listened on. */
-  readonly duplicate: (fd: Fd) => Fd
+  /** What the client dialled; undefined if the kernel does not say. It may take a while to find out. */
+  readonly destination: (socket: Socket) => SocketAddress | undefined | Promise<SocketAddress | undefined>
+  /**
+   * Where to listen for one of the sockets: on a second descriptor of it, because Node closes the one that it listened
+   * on, or, where there are no descriptors, on an address.
+   */
+  readonly place: (fd: Fd) => ListenOptions | { readonly fd: Fd }
   readonly events: EngineEvents
 }
 
@@ -71,7 +74,9 @@ export class StreamEngine implements Engine {
     this.#servers.set(fd, server)
     // Node listens again on a descriptor that listens already, which sets the length of the queue anew; of a descriptor
     // it takes that from here alone.
-    server.listen({ fd: this.#parts.duplicate(fd) }, LISTEN_BACKLOG)
+    const place = this.#parts.place(fd)
+    if ('fd' in place) server.listen(place, LISTEN_BACKLOG)
+    else server.listen({ ...place, backlog: LISTEN_BACKLOG })
   }
 
   /** Listens by itself, where no descriptor can be had. Rejects with what the system said. */
@@ -182,9 +187,20 @@ export class StreamEngine implements Engine {
       return this.#parts.events.acceptFailed('ECONNABORTED', 1)
     }
     const destination = this.#parts.destination(socket)
+    if (!(destination instanceof Promise)) return this.#begin(socket, { ip, port }, destination)
+    const ignore = (): void => {}
+    socket.on('error', ignore)
+    void destination.then((found) => {
+      if (socket.destroyed) return this.#parts.events.acceptFailed('ECONNABORTED', 1)
+      this.#begin(socket, { ip, port }, found)
+      socket.off('error', ignore)
+    })
+  }
+
+  #begin(socket: Socket, client: SocketAddress, destination: SocketAddress | undefined): void {
     const id = this.#newId()
     this.#connections.set(id, new StreamConnection(id, socket, this.#connectionParts))
-    this.#parts.events.accepted(id, { ip, port }, destination)
+    this.#parts.events.accepted(id, client, destination)
   }
 
   #newId(): ConnectionId {

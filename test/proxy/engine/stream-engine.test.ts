@@ -9,7 +9,7 @@ engineSuite('stream engine', async (_, events, host) => {
     clock: systemClock,
     dialer: nodeDialer(),
     destination: streamDestination(15001, () => undefined),
-    duplicate: (fd) => fd,
+    place: (fd) => ({ fd }),
     events,
   })
   const { port } = await engine.listenOn({ host, port: 0 })
