@@ -30,7 +30,8 @@ import {
 
 /**
  * A Service that is steered in both families is one entry, IPv4 endpoints first (a backend that is steered in one alone has
- * that one's first): the proxy uses those of the family that the client dialled. The same holds for its NodePort, whose key has no address.
+ * that one's first): the proxy uses those of the family that the client dialled. The same holds for its NodePort, whose
+ * key has no address.
  */
 export function publishView(plan: Plan, { epoch }: { readonly epoch: string }): ProxyView {
   const families = familiesOf(plan)
