@@ -153,6 +153,12 @@ test('after failures the endpoints that were not tried come, and when all were, 
   t.is(decided(seen, state, { progress: after.progress }).hosts.length, 6)
 })
 
+test('if all that are left were tried, they are tried again', (t) => {
+  const tried = new Set([1, 2, 3].map(keyOf))
+  const { decision, hosts: again } = decided(viewOf(2), decideState(), { progress: { round: 0, tried } })
+  t.deepEqual([sorted(again), decision.roundComplete], [[1, 2], true])
+})
+
 for (const kind of ['Random', 'RoundRobin', 'LeastConnections', 'PeakEWMA', 'Maglev'] as const)
   test(`${kind}: what was tried is not named again while another is left`, (t) => {
     const policy = { ...DEFAULT_CONNECTION_POLICY, balancer: { ...DEFAULT_CONNECTION_POLICY.balancer, kind } }
@@ -172,6 +178,13 @@ test('a spent budget leaves one attempt to a new connection, and the whole deadl
   const { decision, hosts: one } = decided(viewOf(10), state)
   t.is(one.length, 1)
   t.false(decision.roundComplete)
+})
+
+test('in a later round the budget pays for the first attempt too', (t) => {
+  const state = decideState()
+  for (let i = 0; i < 97; i++) state.traffic.of(WEB).started(keyOf(1), 0, true)
+  t.is(decided(viewOf(10), state).hosts.length, 4)
+  t.is(decided(viewOf(10), state, { progress: { round: 1, tried: new Set() } }).hosts.length, 3)
 })
 
 test('a client keeps its endpoint over PROXY headers too', (t) => {

@@ -82,6 +82,23 @@ test('after a change of the pool nobody is skipped or comes twice, but for one t
   )
 })
 
+test('whoever stays keeps its place when another comes or goes', (t) => {
+  for (let seed = 0; seed < 50; seed++) {
+    const rotation = new Rotation()
+    const draw = seeded(seed)
+    const [all, more] = [poolOf(6), poolOf(7)]
+    rotation.follow(all, draw)
+    const before = Array.from({ length: 6 + (seed % 6) }, () => rotation.next()).slice(-6)
+    rotation.follow(seed % 2 === 0 ? more : all.without(new Set([member(5).key])), draw)
+    const after = Array.from({ length: 7 }, () => rotation.next()).filter((index) => index < 5)
+    t.deepEqual(
+      after.slice(0, 5),
+      before.filter((index) => index < 5),
+      `seed ${seed}`,
+    )
+  }
+})
+
 test('a pool that changes all the time still serves everybody', (t) => {
   // As with slow start, where weights change a hundred times in a window.
   const rotation = new Rotation()
