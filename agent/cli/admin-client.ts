@@ -1,7 +1,6 @@
 // HTTP and JSON over one of the two admin sockets (agent.sock, proxy.sock). A socket that nobody listens on is
 // PEER_UNREACHABLE; an error that the server answers is thrown here as the error that it was there.
 
-import { request } from 'node:http'
 import { ERROR_CODES, type ErrorCode } from '../model/error-codes.ts'
 import { messageOf, ShuntError } from '../model/errors.ts'
 
@@ -11,6 +10,9 @@ export interface AdminClient {
   /** True if a process listens there, whatever it says. */
   answers(): Promise<boolean>
 }
+
+/** See observe/http-json.ts. */
+const http = process.getBuiltinModule('node:http')
 
 /** Local sockets answer in a millisecond; a process that takes this long is stuck. */
 const DEADLINE_MS = 5_000
@@ -48,7 +50,7 @@ interface Answer {
 async function fetchText(who: string, socketPath: string, path: string): Promise<Answer> {
   const deadlineMs = path === '/plan' ? PLAN_DEADLINE_MS : DEADLINE_MS
   const { promise, resolve, reject } = Promise.withResolvers<Answer>()
-  const sent = request(
+  const sent = http.request(
     { socketPath, path, method: 'GET', signal: AbortSignal.timeout(deadlineMs) },
     (response) => {
       const chunks: Buffer[] = []

@@ -1,7 +1,7 @@
-// The long-running commands as they really start. They are loaded when one of them is asked for.
+// The long-running commands as they really start. Each loads its own program alone: what the agent knows of manifests and
+// rules would be megabytes in a proxy that has no use for it.
 
 import { fileURLToPath } from 'node:url'
-import { runAgent } from '../app.ts'
 import { argumentsFor } from '../config/arguments.ts'
 import { loadConfiguration, type LoadedConfiguration } from '../config/load.ts'
 import { pathsOf } from '../config/paths.ts'
@@ -10,7 +10,6 @@ import { systemClock } from '../kernel/clock.ts'
 import { loadNative } from '../kernel/native.ts'
 import type { Log } from '../model/log.ts'
 import { createLog } from '../observe/log.ts'
-import { runProxy } from '../proxy/app.ts'
 import { endWithParent, runSupervisor, tellTookOver } from '../supervisor.ts'
 import { EXIT, type ExitCode } from './exit.ts'
 
@@ -21,6 +20,7 @@ const PROGRAM = fileURLToPath(new URL('../main.ts', import.meta.url))
 export async function startAgent(flags: Flags): Promise<ExitCode> {
   const loaded = await loadConfiguration({ command: 'agent', flags })
   endWithParent()
+  const { runAgent } = await import('../app.ts')
   return ended(await runAgent(loaded, logOf('agent', loaded)))
 }
 
@@ -40,6 +40,7 @@ export async function startProxy(flags: Flags): Promise<ExitCode> {
     handoverDrain,
   } = loaded.configuration
   endWithParent()
+  const { runProxy } = await import('../proxy/app.ts')
   const code = await runProxy(
     {
       paths: pathsOf(runDir),

@@ -8,6 +8,7 @@ import { createServer } from 'node:net'
 import { availableParallelism } from 'node:os'
 import { systemClock } from '../kernel/clock.ts'
 import { openHeartbeat } from '../kernel/heartbeat.ts'
+import { dropStartGarbage } from '../kernel/heap.ts'
 import { loadNative, type NativeLoad } from '../kernel/native.ts'
 import type { Native } from '../kernel/native-types.ts'
 import { fdOf } from '../kernel/original-destination.ts'
@@ -31,6 +32,9 @@ import { DEFAULT_DRAIN_MS, DEFAULT_HANDOVER_DRAIN_MS, type ProxyOptions } from '
 import { accessLogAt, becomesAnother, hearSignals, makeFolders } from './process.ts'
 import { chooseRelay } from './relay.ts'
 import { RunningProxy } from './running-proxy.ts'
+
+/** By then a view has come, and what came with it is read. */
+const SETTLED_MS = 1_000
 
 /**
  * Serves until SIGTERM or SIGINT, then drains; a second signal drains in a hurry. Where a proxy runs already in this folder
@@ -95,6 +99,7 @@ export async function runProxy(
   await begin()
   await handover.listen(sockets.handover)
   log.info({ pid: process.pid, uid: process.getuid?.(), port: options.port }, 'the proxy is ready')
+  open.defer(systemClock.after(SETTLED_MS, dropStartGarbage))
   return await ended.promise
 
   /** Accepts; in the place of a predecessor as soon as that one says so. */
