@@ -69,7 +69,12 @@ export class Intake {
   events(worker: Worker): EngineEvents {
     const about = (id: ConnectionId, happen: (connection: Connection) => void): void => {
       const connection = worker.connections.get(id)
-      if (connection !== undefined) happen(connection)
+      if (connection === undefined) return
+      try {
+        happen(connection)
+      } catch (error) {
+        this.#defect(connection, error)
+      }
     }
     return {
       accepted: (id, client, destination) => this.#begin(worker, id, client, destination),
@@ -103,7 +108,17 @@ export class Intake {
     const number = table.newNumber()
     const connection = new Connection(number, worker, id, { client, destination }, clock.monotonicMs())
     table.add(connection)
-    this.#decide(connection, FIRST)
+    try {
+      this.#decide(connection, FIRST)
+    } catch (error) {
+      this.#defect(connection, error)
+    }
+  }
+
+  /** A bug costs one connection, and not those that were told of with it. */
+  #defect(connection: Connection, error: unknown): void {
+    this.#parts.journal.defect(error)
+    connection.worker.engine.abort(connection.id)
   }
 
   /** `deadlineAtMs`: of attempts that began already. */

@@ -105,6 +105,12 @@ export class Journal {
     this.#parts.metrics.add('shunt_proxy_first_bytes_total', { looked_for: lookedFor, result })
   }
 
+  defect(error: unknown): void {
+    this.#gate.pass('defect', (suppressed) =>
+      this.#parts.log.error({ error, suppressed }, 'a bug was met; its connection is reset'),
+    )
+  }
+
   acceptFailed(worker: number, code: string, times: number): void {
     this.#count(`accept ${code}`, times)
     const meaning =

@@ -478,6 +478,29 @@ test('after it was closed the intake refuses', (t) => {
   t.deepEqual(lab.journal.refusals(), { draining: 1 })
 })
 
+test('a bug costs one connection: it is reset, said once, and recorded', (t) => {
+  let bug = true
+  const lab = startIntake({
+    endpoints: ['10.244.1.2:8080', '10.244.2.3:8080'],
+    random: () => {
+      if (bug) throw new Error('a bug')
+      return 0
+    },
+  })
+  for (let i = 0; i < 3; i++) {
+    const id = lab.engine.accept(CLIENT, STEERED)
+    t.deepEqual(lab.engine.aborted.at(-1), id)
+    lab.engine.end(id, 'aborted')
+  }
+  t.deepEqual(
+    lab.log.lines.map(({ level, message }) => [level, message]),
+    [['error', 'a bug was met; its connection is reset']],
+  )
+  bug = false
+  t.is(lab.engine.verdict(lab.engine.accept(CLIENT, STEERED))?.kind, 'connect')
+  t.deepEqual(lab.sum(), { accepted: 4, ended: 3, open: 1 })
+})
+
 test('accept that fails is counted and said once', (t) => {
   const lab = startIntake()
   for (let i = 0; i < 5; i++) lab.engine.events.acceptFailed('EMFILE', 2)
