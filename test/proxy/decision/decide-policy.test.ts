@@ -269,6 +269,23 @@ test('a view that changes something else leaves the pool and its rotation alone'
   t.is(new Set(turns).size, 4)
 })
 
+test('second rounds of some connections do not disturb the rotation', (t) => {
+  const policy = {
+    ...DEFAULT_CONNECTION_POLICY,
+    balancer: { ...DEFAULT_CONNECTION_POLICY.balancer, kind: 'RoundRobin' as const },
+  }
+  const state = decideState({ maxCandidates: 1 })
+  const seen = viewOf(5, { policy })
+  const turns: number[] = []
+  for (let i = 0; i < 40; i++) {
+    const turn = decided(seen, state).hosts[0] ?? 0
+    turns.push(turn)
+    const [other] = decided(seen, state, { progress: { round: 0, tried: new Set([keyOf(turn)]) } }).hosts
+    t.not(other, turn)
+  }
+  for (let i = 0; i < 35; i++) t.is(turns[i], turns[i + 5])
+})
+
 test('an address that becomes the node’s takes its endpoint out at once', (t) => {
   const local = new Set<string>()
   const state = decideState({ local: { has: (each) => local.has(each) } })

@@ -105,12 +105,14 @@ test('one that left the pool is not ejected', (t) => {
 test('a quick refusal does not make an endpoint look quick', (t) => {
   const traffic = trafficOf(2)
   traffic.started(A, 0)
-  traffic.connected(A, 2, 0, POLICY)
-  traffic.ended(A, 0)
-  const before = traffic.latencyMs(A, 0, 10_000)
-  fail(traffic, A, 0)
-  t.is(before, SEED_MS)
-  t.true(traffic.latencyMs(A, 0, 10_000) >= before)
+  traffic.connected(A, 2, 60_000, POLICY)
+  t.true(traffic.latencyMs(A, 60_000, 10_000) < 3)
+  fail(traffic, A, 61_000)
+  t.is(traffic.latencyMs(A, 61_000, 10_000), SEED_MS)
+  // One that took long counts as long.
+  traffic.started(A, 62_000)
+  traffic.failed(A, { code: 'ETIMEDOUT', durationMs: 2_000 }, 62_000, POLICY)
+  t.is(traffic.latencyMs(A, 62_000, 10_000), 2_000)
 })
 
 test('connections are counted to their endpoints until they end or fail', (t) => {
