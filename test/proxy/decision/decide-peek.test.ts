@@ -8,7 +8,7 @@ import { decide, type Earlier } from '#agent/proxy/decision/decide.ts'
 import type { Decision, Peeked } from '#agent/proxy/decision/decision.ts'
 import type { ProxyView, ViewTlsBackend, ViewTlsRoute } from '#agent/proxy/decision/view.ts'
 import { whyOf } from '#agent/proxy/decision/why.ts'
-import { decideState, flow, ip, service, view, WEB } from '../views.ts'
+import { decideState, endpoint, flow, ip, service, view, WEB } from '../views.ts'
 import { seeded } from './pools.ts'
 
 const RED = 'default/red/TCP' as ServicePortKey
@@ -196,6 +196,27 @@ test('affinity and policy are those of the backend', (t) => {
     policy: DEFAULT_CONNECTION_POLICY,
   })
   t.regex(whyOf(made).join('\n'), /^TLSRoute default\/names .*to default\/red\/TCP$/m)
+})
+
+test('the pool is the one that the route names for its backend, whoever the client is', (t) => {
+  const routes = [route('', { ...backend(RED), pool: 'local' })]
+  const seen = viewOf({ tls: routes })
+  const red = {
+    ...service(['10.244.3.1:443', '10.244.3.2:443']),
+    key: RED,
+    local: [endpoint('10.244.3.2:443', true)],
+  }
+  const made = decide(
+    flow('10.244.1.7:5000', '10.96.0.10:80'),
+    { ...seen, services: { ...seen.services, [RED]: red } },
+    decideState(),
+    seeded(1),
+    { peeked: hello('x') },
+  )
+  t.deepEqual(made.kind === 'connect' && [made.pool, made.candidates.map((each) => each.ip)], [
+    'local',
+    [ip('10.244.3.2')],
+  ])
 })
 
 test('shares of backends hold, that of an invalid one is refused, and later rounds keep the backend', (t) => {
