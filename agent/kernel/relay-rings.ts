@@ -77,13 +77,16 @@ export class RelayRings {
     Atomics.store(this.#words, WORD.woken, 0)
     const head = Atomics.load(this.#words, WORD.eventHead)
     const failures: unknown[] = []
-    while (this.#eventTail !== head) {
+    // Not "until it is there": a listener that closes the relay drains the ring, too, and further.
+    while (((head - this.#eventTail) | 0) > 0) {
+      const at = HEADER_BYTES + (this.#eventTail & (this.#sizes.events - 1)) * EVENT_BYTES
+      this.#eventTail = (this.#eventTail + 1) | 0
       try {
-        this.#tell(HEADER_BYTES + (this.#eventTail & (this.#sizes.events - 1)) * EVENT_BYTES, to)
+        this.#tell(at, to)
       } catch (error) {
         failures.push(error)
       }
-      this.#eventTail = (this.#eventTail + 1) | 0
+      // Only now may the engine write over it.
       Atomics.store(this.#words, WORD.eventTail, this.#eventTail)
     }
     if (failures.length > 0) throw failures.length === 1 ? failures[0] : new AggregateError(failures)

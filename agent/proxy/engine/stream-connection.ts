@@ -90,6 +90,7 @@ export class StreamConnection {
     this.#silent = true
     this.#cancelWait?.()
     resetSocket(this.#client)
+    if (this.#answered !== undefined) resetSocket(this.#answered)
     if (this.#endpoint !== undefined) resetSocket(this.#endpoint)
     this.#relay?.abort()
   }
@@ -113,7 +114,8 @@ export class StreamConnection {
       for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) {
         const { state, effects } = step(this.#state, next)
         this.#state = state
-        for (const effect of effects) this.#run(effect)
+        // An engine may be closed by whoever hears of something.
+        for (const effect of effects) if (!this.#silent) this.#run(effect)
       }
     } finally {
       this.#running = false

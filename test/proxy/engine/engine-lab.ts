@@ -41,6 +41,8 @@ export interface EngineLab {
   readonly port: number
   /** Everything of one connection, as short texts: `connected 1`, `ended closed`. */
   story(connection: ConnectionId): readonly string[]
+  /** Events so far. */
+  count(): number
   /** The first event of this kind that was not asked for yet, now or within ten seconds. */
   next<Kind extends Told['kind']>(kind: Kind): Promise<ToldOf<Kind>>
   /** The first event of one of these kinds of this connection that was not asked for yet. */
@@ -105,6 +107,7 @@ export async function startEngine(
   t.teardown(() => opened.engine.close())
   return {
     ...opened,
+    count: () => all.length,
     story: (connection) => all.filter((told) => told.connection === connection).map(text),
     next: (kind) => wait(kind, (told) => told.kind === kind) as never,
     nextOf: (connection, kinds) =>

@@ -4,7 +4,7 @@ import test, { type ExecutionContext } from 'ava'
 import * as fc from 'fast-check'
 import { once } from 'node:events'
 import type { Socket } from 'node:net'
-import type { ConnectionId, RelayOutcome } from '#agent/proxy/engine/engine.ts'
+import type { ConnectionId, EngineEvents, RelayOutcome } from '#agent/proxy/engine/engine.ts'
 import { echo, pause, readAll, servingPeer, silentPeer, until } from '../../support/peers.ts'
 import { connectTo, startEngine, type EngineLab, type OpenEngine } from './engine-lab.ts'
 import { anyScript, digest, play, sizeBytes } from './script.ts'
@@ -255,6 +255,44 @@ export function relaySuite(name: string, open: OpenEngine): void {
     t.deepEqual(lab.story(connection), ['accepted', 'connected 0'])
   })
 
+  for (const kind of ['accepted', 'readable', 'connected', 'handedOver', 'ended'] as const)
+    test.serial(
+      `${name}: an engine can be closed by whoever hears ${kind}, and nothing stays open`,
+      async (t) => {
+        const peer = await servingPeer(t, (socket) => void socket.resume().end())
+        let closed = false
+        const lab = await startEngine(t, async (t, events, host) => {
+          const close = (): void => {
+            closed = true
+            opened.engine.close()
+          }
+          const opened = await open(t, { ...events, ...closing(kind, close) }, host)
+          return opened
+        })
+        const clients = Array.from({ length: 5 }, () => lab.dial())
+        let seen = 0
+        for (const client of clients)
+          client
+            .resume()
+            .on('end', () => seen++)
+            .on('error', () => seen++)
+        if (kind === 'readable') lab.always({ kind: 'peek', atLeastBytes: 1, timeoutMs: 10_000 })
+        else lab.always(kind === 'handedOver' ? { kind: 'handOver' } : connectTo([peer]))
+        for (const client of clients) client.write('x')
+        if (kind === 'ended') for (const client of clients) client.end()
+        await until(() => closed, 'it was closed')
+        lab.engine.close()
+        const told = lab.count()
+        // Others may wait in the queue of the listener, which is not the engine's.
+        await until(() => seen > 0, 'a client hears')
+        await until(
+          () => peer.sockets.every((socket) => socket.closed || socket.readableEnded),
+          'endpoints hear',
+        )
+        t.is(lab.count(), told)
+      },
+    )
+
   test.serial(`${name}: an engine that lives goes round`, async (t) => {
     const lab = await startEngine(t, open)
     await pause(1_500)
@@ -297,4 +335,15 @@ async function relayed(
   lab.engine.decide(connection, connectTo([peer], { limits: limits ?? {} }))
   await lab.next('connected')
   return { lab, client, endpoint: await peer.nextSocket(), connection }
+}
+
+/** Events of which one kind closes the engine before anybody hears of it. */
+function closing(kind: keyof EngineEvents, close: () => void): Partial<EngineEvents> {
+  if (kind !== 'handedOver') return { [kind]: close }
+  return {
+    handedOver: (_, socket) => {
+      close()
+      socket.destroy()
+    },
+  }
 }
