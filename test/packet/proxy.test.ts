@@ -4,7 +4,7 @@ import test from 'ava'
 import { readdir, readFile } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { DEFAULT_CONNECTION_POLICY } from '#agent/model/connection-policy.ts'
-import type { ProxyConnections } from '#agent/proxy/admin-shapes.ts'
+import type { ConnectionRecord, ProxyConnections } from '#agent/proxy/admin-shapes.ts'
 import { frontend, service, view, WEB } from '../proxy/views.ts'
 import { policyOf } from '../proxy/intake-lab.ts'
 import { ProxyLab, type ProxyProcess } from './proxy-lab.ts'
@@ -61,11 +61,14 @@ test('steered by sk_lookup: both families, a NodePort, the self-test; unprivileg
   })
 
   const { ended } = await settled(proxy)
-  t.deepEqual(ended.map((each) => [each.originalDestination, each.endpoint, each.ended]).toReversed(), [
-    ['10.96.0.10:80', '10.244.1.2:8080', 'closed'],
-    ['[fd00:96::10]:80', '[fd00:244::2]:8080', 'closed'],
-    ['192.168.0.10:30080', '10.244.1.2:8080', 'closed'],
-  ])
+  t.deepEqual(
+    byNumber(ended).map((each) => [each.originalDestination, each.endpoint, each.ended]),
+    [
+      ['10.96.0.10:80', '10.244.1.2:8080', 'closed'],
+      ['[fd00:96::10]:80', '[fd00:244::2]:8080', 'closed'],
+      ['192.168.0.10:30080', '10.244.1.2:8080', 'closed'],
+    ],
+  )
   t.like(await lab.ask({ kind: 'hold', ip: '10.96.0.10', port: 80 }), { ending: 'open' })
   t.regex(await lab.namespace.exec('ss', '-tneH', 'dst', '10.244.1.2:8080'), /fwmark:0x531000/)
   t.regex(await proxy.metrics(), /shunt_proxy_connections_total\{service="default\/web\/TCP"\} 4/)
@@ -98,10 +101,10 @@ test('steered by DNAT: conntrack knows the destination; straight to the port is 
     data: 'six\nhi',
     ending: 'end',
   })
-  t.deepEqual((await settled(proxy)).ended.map((each) => each.originalDestination).toReversed(), [
-    '10.96.0.20:80',
-    '[fd00:96::10]:80',
-  ])
+  t.deepEqual(
+    byNumber((await settled(proxy)).ended).map((each) => each.originalDestination),
+    ['10.96.0.20:80', '[fd00:96::10]:80'],
+  )
 
   for (const ip of ['192.168.0.10', '127.0.0.1', '::1'])
     t.deepEqual(await lab.ask({ kind: 'dial', ip, port: 15001, send: 'hi' }), {
@@ -292,6 +295,11 @@ test('a storm of clients that end in every way leaves no connection and no descr
 async function settled(proxy: ProxyProcess): Promise<ProxyConnections> {
   await proxy.until('idle', ({ connections }) => connections.open === 0)
   return proxy.connections()
+}
+
+/** In the order of accept: two workers tell of ends when each gets round to it. */
+function byNumber(records: readonly ConnectionRecord[]): readonly ConnectionRecord[] {
+  return records.toSorted((a, b) => a.id - b.id)
 }
 
 async function descriptors(pid: number): Promise<number> {
