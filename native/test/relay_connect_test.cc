@@ -49,6 +49,32 @@ void tells_client_and_relays() {
   EXPECT(script.counter(&Counters::connections) == 0);
 }
 
+void relays_ipv6() {
+  const uint8_t loopback[16] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1};
+  const auto listener = [&] {
+    return listen_tcp({Endpoint::of(loopback, 16, 0), 16, false, false, true});
+  };
+  const Fd frontend = listener();
+  const Fd backend = listener();
+  Script script;
+  script.listen(frontend);
+  const Fd client(::socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const Endpoint to = Endpoint::of(loopback, 16, port_of(frontend));
+  EXPECT(::connect(client.get(), to.address(), to.size) == 0);
+  block(client);
+  const Event accepted = script.must(EventKind::kAccepted);
+  EXPECT(std::memcmp(accepted.accepted.client, loopback, 16) == 0);
+  EXPECT(accepted.accepted.client_port == port_of(client));
+  Command command = connect_command(accepted.connection, {});
+  command.candidate_count = 1;
+  std::memcpy(command.candidates[0].address, loopback, 16);
+  command.candidates[0].port = port_of(backend);
+  script.give(command);
+  const Fd endpoint = accept_on(backend);
+  write_all(endpoint, "over IPv6");
+  EXPECT(read_some(client, 9) == "over IPv6");
+}
+
 void tries_the_next_candidate() {
   const Fd frontend = listener();
   const Fd backend = listener();
@@ -200,6 +226,24 @@ void peeks() {
   EXPECT(script.must(EventKind::kEnded).ended.from_client == 4);
 }
 
+void a_peek_in_vain_changes_nothing() {
+  const Fd frontend = listener();
+  const Fd backend = listener();
+  Script script;
+  script.listen(frontend);
+  const Fd client = client_of(frontend);
+  const uint32_t id = script.must(EventKind::kAccepted).connection;
+  script.give(peek(id, 100, 150));
+  script.settle();
+  write_all(client, "GET");
+  EXPECT(script.must(EventKind::kReadable).flags == kOver);
+  script.give(connect_command(id, {&backend}));
+  const Fd endpoint = accept_on(backend);
+  EXPECT(read_some(endpoint, 3) == "GET");
+  write_all(client, "!");
+  EXPECT(read_some(endpoint, 1) == "!");
+}
+
 void a_skip_waits_for_the_endpoint() {
   const Fd frontend = listener();
   const Fd backend = listener();
@@ -306,11 +350,13 @@ void one_listener_for_two_relays() {
 
 int main() {
   tells_client_and_relays();
+  relays_ipv6();
   tries_the_next_candidate();
   waits_for_another_verdict();
   refuses_and_aborts();
   client_goes_away();
   peeks();
+  a_peek_in_vain_changes_nothing();
   a_skip_waits_for_the_endpoint();
   hands_over();
   adopts();

@@ -229,14 +229,27 @@ void resets_are_passed_on() {
   EXPECT(setup.script.counter(&Counters::connections) == 0);
 }
 
-void data_before_a_reset_arrives() {
+void an_answer_before_a_reset_arrives() {
   Frontend setup;
-  Flow flow = setup.flow();
-  write_all(flow.endpoint, "413 too large");
-  EXPECT(read_some(flow.client, 13) == "413 too large");
-  write_all(flow.endpoint, "bye");
-  reset(std::move(flow.endpoint));
-  EXPECT(setup.script.must(EventKind::kEnded).ended.from_endpoint == 16);
+  const std::string bulk(1 << 20, 'u');
+  for (int i = 0; i < 50; i++) {
+    Flow flow = setup.flow();
+    const timeval little_patience{0, 50'000};
+    ::setsockopt(flow.client.get(), SOL_SOCKET, SO_SNDTIMEO, &little_patience,
+                 sizeof little_patience);
+    std::thread upload([&] {
+      while (::send(flow.client.get(), bulk.data(), bulk.size(), MSG_NOSIGNAL) > 0)
+        ;
+    });
+    EXPECT(read_some(flow.endpoint, 1000).size() == 1000);
+    write_all(flow.endpoint, "413 too large");
+    flow.endpoint.reset(); // with bytes that nobody read
+    EXPECT(read_some(flow.client, 13) == "413 too large");
+    upload.join();
+    const Event ended = setup.script.must(EventKind::kEnded);
+    EXPECT(ended.ended.outcome == Outcome::kResetByEndpoint);
+    EXPECT(ended.ended.from_endpoint == 13);
+  }
 }
 
 void urgent_bytes_stay_in_the_stream() {
@@ -281,7 +294,7 @@ int main() {
   bulk_is_spliced_and_chat_after_it_copied();
   a_slow_reader_waits_alone();
   resets_are_passed_on();
-  data_before_a_reset_arrives();
+  an_answer_before_a_reset_arrives();
   urgent_bytes_stay_in_the_stream();
   many_flows_at_once();
   return test::failures;

@@ -159,7 +159,7 @@ void Engine::take_more() {
     if (connection == nullptr)
       continue;
     connection->queued = false;
-    relay(*connection);
+    relay(*connection, Leg::kClient);
   }
 }
 

@@ -72,7 +72,7 @@ private:
   void on_leg(Connection &connection, Leg leg, uint32_t events);
   void on_timer(Connection &connection);
   void start_relaying(Connection &connection);
-  void relay(Connection &connection);
+  void relay(Connection &connection, Leg first);
   bool pump(Connection &connection, Leg source);
   bool close_half(Connection &connection, Leg source);
   void watch_limits(Connection &connection);

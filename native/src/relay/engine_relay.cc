@@ -53,7 +53,7 @@ void Engine::on_leg(Connection &connection, Leg leg, uint32_t events) {
     if (failed && (reads.holds() || reads.over) && pending_error(fd) != 0)
       return end(connection,
                  leg == Leg::kClient ? Outcome::kResetByClient : Outcome::kResetByEndpoint);
-    return relay(connection);
+    return relay(connection, leg);
   }
 }
 
@@ -61,17 +61,19 @@ void Engine::start_relaying(Connection &connection) {
   connection.state = State::kRelaying;
   connection.relay_ms = connection.active_ms = now_ms_;
   watch_limits(connection);
-  relay(connection);
+  relay(connection, Leg::kClient);
 }
 
-void Engine::relay(Connection &connection) {
-  if (pump(connection, Leg::kClient))
-    pump(connection, Leg::kEndpoint);
+/** What comes from the leg with the news goes first: it may be the last that comes from there. */
+void Engine::relay(Connection &connection, Leg first) {
+  if (pump(connection, first))
+    pump(connection, first == Leg::kClient ? Leg::kEndpoint : Leg::kClient);
 }
 
 /** False if the connection ended. */
 bool Engine::pump(Connection &connection, Leg source) {
   Direction &direction = connection.from(source);
+  Direction &back = connection.to(source);
   const bool upward = source == Leg::kClient;
   const int client = connection.client.get();
   const int endpoint = connection.endpoint.get();
@@ -94,6 +96,9 @@ bool Engine::pump(Connection &connection, Leg source) {
     end(connection, upward ? Outcome::kResetByClient : Outcome::kResetByEndpoint);
     return false;
   case Progress::kSinkLost:
+    // An endpoint may answer and reset before it has read everything: the answer still counts.
+    back.readable = true;
+    back.pump(mover_, upward ? endpoint : client, upward ? client : endpoint);
     end(connection, upward ? Outcome::kResetByEndpoint : Outcome::kResetByClient);
     return false;
   case Progress::kNoMemory:

@@ -41,9 +41,12 @@ struct LegInfo {
 struct Event {
   EventKind kind;
   uint32_t connection;
-  int32_t fd;     // accepted, readable, handed over, listener removed
-  int32_t error;  // errno: attempt failed, accept failed
-  uint32_t index; // candidate: attempt failed, connected
+  int32_t fd;    // accepted, readable, handed over, listener removed
+  int32_t error; // errno: attempt failed, accept failed (ENOSPC: no slot was left, and the
+                 // connections were reset)
+  // Candidate: attempt failed, connected. Of an adopted connection, connected: the slot where its
+  // bytes are counted. Accept failed: how often since the last such event.
+  uint32_t index;
   uint32_t flags; // kDestinationKnown | kOver | kHasClientLeg | kHasEndpointLeg
   double duration_us;
   union {
