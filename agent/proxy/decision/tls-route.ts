@@ -15,7 +15,7 @@ export function findTlsRoute(routes: Routes, serverName: string | undefined): Vi
   const name = serverName?.toLowerCase().replace(/\.$/, '') ?? ''
   if (name !== '') {
     const exact = table.get(name)
-    if (exact !== undefined && !name.startsWith('*')) return exact
+    if (exact !== undefined) return exact
     for (let dot = name.indexOf('.'); dot >= 0; dot = name.indexOf('.', dot + 1)) {
       const wildcard = dot === 0 ? undefined : table.get(`*${name.slice(dot)}`)
       if (wildcard !== undefined) return wildcard
