@@ -12,7 +12,8 @@ const MEANING: Readonly<Partial<Record<EngineCounter, string>>> = {
   descriptor_shortages: 'no more descriptors: connections wait or fail. Raise the limit of open files',
   memory_shortages: 'the kernel has no memory for sockets: connections wait or fail. See net.ipv4.tcp_mem',
   port_shortages:
-    'no source port is left for an endpoint: connections to it fail. Widen net.ipv4.ip_local_port_range or add endpoints',
+    'no source port is left for an endpoint: connections to it fail. Set net.ipv4.tcp_tw_reuse to 1, widen ' +
+    'net.ipv4.ip_local_port_range, or add endpoints',
 }
 
 export class Shortages {
