@@ -8,9 +8,9 @@ import { join } from 'node:path'
 import { pathsOf } from '#agent/config/paths.ts'
 import { systemClock } from '#agent/kernel/clock.ts'
 import type { ProxyView } from '#agent/proxy/decision/view.ts'
+import { plainDialer } from '#agent/proxy/engine/plain-dialer.ts'
 import { StreamEngine } from '#agent/proxy/engine/stream-engine.ts'
 import { RunningProxy } from '#agent/proxy/running-proxy.ts'
-import { nodeDialer } from '../support/node-dialer.ts'
 import { echo, pause, readAll, servingPeer, until } from '../support/peers.ts'
 import { quietLog } from '../support/quiet-log.ts'
 import { RecordingMetrics } from '../support/recording-metrics.ts'
@@ -81,7 +81,7 @@ async function setUp(
       makeEngine(events) {
         const engine = new LoopbackEngine({
           clock: systemClock,
-          dialer: nodeDialer(),
+          dialer: plainDialer,
           destination: () => ({ ip: ip('10.96.0.10'), port: 80 }),
           place: (fd) => ({ fd }),
           events,
