@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import type { ProxyConnections, ProxyStatus } from '#agent/proxy/admin-shapes.ts'
 import { addressesOf, nodeObjects, writeManifest, type Json } from '../conformance/objects.ts'
 import { createLab, type Lab } from '../support/lab/lab.ts'
+import { liveHeapOf } from '../support/lab/live-heap.ts'
 import { startShunt, type Shunt } from '../support/lab/shunt.ts'
 import { until } from '../support/lab/wait.ts'
 import {
@@ -34,6 +35,16 @@ export interface RelayService {
 }
 
 export type Endpoint = { readonly pod: string; readonly behaviour: string } | { readonly unreachable: true }
+
+export interface OpenNow {
+  readonly socket: number
+  readonly anon_inode: number
+}
+
+export interface Held {
+  readonly heapBytes: number
+  readonly rssBytes: number
+}
 
 export type Relay = 'native' | 'stream'
 
@@ -180,6 +191,30 @@ export class RelayStage {
       counts.set(kind, (counts.get(kind) ?? 0) + 1)
     }
     return counts
+  }
+
+  /** Without the pipes of the engines' pools, of which they may keep more or fewer. */
+  openNow(): OpenNow {
+    const { socket = 0, anon_inode = 0 } = Object.fromEntries(this.descriptors())
+    return { socket, anon_inode }
+  }
+
+  /** Waits until no more is open than that; a self-test or a question to the admin socket opens some for a moment. */
+  async untilOpen(most: OpenNow): Promise<void> {
+    await until(
+      `no more is open than ${JSON.stringify(most)}`,
+      () => {
+        const { socket, anon_inode } = this.openNow()
+        return socket <= most.socket && anon_inode <= most.anon_inode
+      },
+      { explain: () => JSON.stringify(this.openNow()) },
+    )
+  }
+
+  /** What the proxy holds on to, after a full collection. */
+  async held(): Promise<Held> {
+    const { heapUsedBytes, externalBytes } = await liveHeapOf(this.lab, NODE, this.proxy.pid)
+    return { heapBytes: heapUsedBytes + externalBytes, rssBytes: this.rssKib() * 1024 }
   }
 
   rssKib(): number {
