@@ -113,6 +113,24 @@ test('when all candidates failed it waits with jitter and tries again, until the
   t.deepEqual(lab.sum(), { accepted: 1, ended: 1, open: 0 })
 })
 
+test('endpoints beyond one verdict come in the next, at once, before anybody waits', (t) => {
+  const endpoints = Array.from({ length: 8 }, (_, i) => `10.244.1.${i + 2}:8080`)
+  const lab = startIntake({ endpoints, random: Math.random })
+  const id = lab.engine.accept(CLIENT, STEERED)
+  const first = lab.candidates(id)
+  t.is(first.length, 6)
+  for (const index of first.keys()) lab.engine.events.attemptFailed(id, index, 'ECONNREFUSED', 100)
+  lab.engine.events.exhausted(id)
+  const rest = lab.candidates(id)
+  t.deepEqual([...first, ...rest].toSorted(), endpoints.toSorted())
+  lab.engine.events.attemptFailed(id, 0, 'ECONNREFUSED', 100)
+  lab.engine.events.connected(id, 1, 100)
+  lab.engine.end(id, 'closed')
+  t.is(lab.records[0]?.endpoint, rest[1])
+  t.is(lab.records[0]?.attempts.length, 8)
+  t.true(lab.traffic.of(WEB).idle)
+})
+
 test('the budget ends further attempts of a Service whose endpoints are all gone', async (t) => {
   const lab = startIntake({
     policy: { connect: { ...CONNECT, retryBudget: { percent: 0, minPerSecond: 0 } } },
