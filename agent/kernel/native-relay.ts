@@ -143,7 +143,6 @@ class Relay implements NativeRelay {
     do this.#lastAdopted = (this.#lastAdopted + 1) & (ADOPTED_BIT - 1)
     while (this.#adopted.has(ADOPTED_BIT | this.#lastAdopted))
     const connection = ADOPTED_BIT | this.#lastAdopted
-    this.#adopted.set(connection, NOBODY)
     const { idleMs, halfClosedMs, silentMs, lifetimeMs } = limits
     const [idle, halfClosed, silent, lifetime] = [idleMs, halfClosedMs, silentMs, lifetimeMs].map(fitting)
     kernelCall('let the relay adopt a connection', () =>
@@ -160,6 +159,7 @@ class Relay implements NativeRelay {
         toClient,
       ),
     )
+    this.#adopted.set(connection, NOBODY)
     return connection
   }
 
@@ -282,6 +282,8 @@ class Relay implements NativeRelay {
 
   #flush(): void {
     if (!this.#open) return
+    // Nobody reads them any more.
+    if (this.#rings.died()) this.#kept = []
     let written = 0
     while (written < this.#kept.length && this.#kept[written]?.() === true) written++
     if (written > 0) this.#kept.splice(0, written)
