@@ -35,8 +35,8 @@ export interface ConnectPolicy {
   /** Full jitter between rounds over all candidates: uniform in [0, min(max, base * 2^round)). */
   readonly backoff: { readonly baseMs: number; readonly maxMs: number }
   /**
-   * Further attempts of the Service in the last ten seconds may be this part of its connections, and always so many a
-   * second. A first attempt is never refused by the budget.
+   * Retries of the Service in the last ten seconds may be this part of its connections, and always so many a second.
+   * A retry is what comes after the first candidates of a connection (six at most) have all failed.
    */
   readonly retryBudget: { readonly percent: number; readonly minPerSecond: number }
 }

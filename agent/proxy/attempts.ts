@@ -56,7 +56,7 @@ export class Attempts {
     // At once, so that a second connection of the client does not choose again while the first still connects.
     if (decision.sticky !== 'lost') this.#remember(connection, decision, first)
     connection.state = { kind: 'connecting', decision, progress, peeked, deadlineAtMs: untilMs, trying: 0 }
-    connection.traffic?.started(first.key, nowMs, progress !== NOT_TRIED)
+    connection.traffic?.started(first.key, nowMs, progress === NOT_TRIED ? 'first' : 'retry')
     const prefix = prefixOf(connection, decision)
     connection.worker.engine.decide(connection.id, {
       kind: 'connect',
@@ -77,12 +77,13 @@ export class Attempts {
     const failed = candidates[index]
     if (failed === undefined || traffic === undefined) return
     const nowMs = this.#parts.clock.monotonicMs()
+    this.#isAt(connection, state, index)
     this.#note(connection, failed, code, durationUs)
     const ejection = traffic.failed(failed.key, { code, durationMs: durationUs / 1_000 }, nowMs, policy)
     if (ejection !== undefined) this.#parts.journal.ejected(connection, ejection)
     state.trying = index + 1
     const next = candidates[index + 1]
-    if (next !== undefined) traffic.started(next.key, nowMs, true)
+    if (next !== undefined) traffic.started(next.key, nowMs, furtherKind(state))
   }
 
   connected(connection: Connection, index: number, durationUs: number): void {
@@ -91,6 +92,7 @@ export class Attempts {
     const { decision } = state
     const endpoint = decision.candidates[index]
     if (endpoint === undefined) return
+    this.#isAt(connection, state, index)
     this.#note(connection, endpoint, 'connected', durationUs)
     connection.meters?.connectSeconds(durationUs / 1e6)
     const nowMs = this.#parts.clock.monotonicMs()
@@ -127,6 +129,17 @@ export class Attempts {
     if (tried === undefined) return
     connection.traffic?.ended(tried.key, this.#parts.clock.monotonicMs())
     this.#note(connection, tried, 'cancelled', 0)
+  }
+
+  /** What is counted as tried is what the engine says, even if it should leave one out. */
+  #isAt({ traffic }: Connection, state: Connecting, index: number): void {
+    if (index === state.trying) return
+    const nowMs = this.#parts.clock.monotonicMs()
+    const counted = candidateTried(state)
+    if (counted !== undefined) traffic?.ended(counted.key, nowMs)
+    state.trying = index
+    const tried = candidateTried(state)
+    if (tried !== undefined) traffic?.started(tried.key, nowMs, furtherKind(state))
   }
 
   /** Counts it in where it goes; false: it was refused. A later decision may lead to another Service port. */
@@ -167,6 +180,11 @@ export class Attempts {
 
 function candidateTried({ decision, trying }: Connecting): Candidate | undefined {
   return decision.candidates[trying]
+}
+
+/** Of an attempt that is not the first of its verdict. */
+function furtherKind({ progress }: Connecting): 'failover' | 'retry' {
+  return progress === NOT_TRIED ? 'failover' : 'retry'
 }
 
 /** What the endpoint hears first. */

@@ -153,7 +153,8 @@ const CONNECT = {
 
 const RETRY_BUDGET = {
   type: 'map',
-  meaning: 'How many further attempts the Service may cause, so that retries do not bury what is left of it.',
+  meaning:
+    'How many attempts the Service may cause after the first candidates of a connection (six at most) have failed, so that retries do not bury what is left of it.',
   fields: {
     percent: {
       type: 'integer',

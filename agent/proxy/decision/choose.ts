@@ -60,11 +60,13 @@ export function choose(state: PoolState, by: Chooser): Choice | undefined {
   }
 }
 
-/** The first attempt of a connection costs nothing; the budget pays for all others, and the caller saw that it can. */
+/**
+ * Going on to the next of the first candidates costs nothing: it is what hides an endpoint that is down. What comes after
+ * them is paid for by the budget, and the caller saw that it can.
+ */
 function attemptsLeft({ traffic, policy, progress, nowMs }: Chooser): number {
-  const retries = traffic.retriesLeft(nowMs, policy.connect.retryBudget)
   const isFirst = progress.round === 0 && progress.tried.size === 0
-  return Math.max(1, isFirst ? 1 + retries : retries)
+  return isFirst ? Infinity : Math.max(1, traffic.retriesLeft(nowMs, policy.connect.retryBudget))
 }
 
 interface From {

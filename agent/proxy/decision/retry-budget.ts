@@ -1,6 +1,6 @@
 // How many further attempts a Service port may make, so that retries cannot multiply the load on what is failing anyway:
-// Linkerd's budget. Over the last ten seconds, attempts beyond the first of each connection may be a part of the
-// connections, and always so many a second.
+// Linkerd's budget. Over the last ten seconds, attempts beyond the first candidates of each connection may be a part of
+// the connections, and always so many a second.
 
 import type { ConnectPolicy } from '../../model/connection-policy.ts'
 

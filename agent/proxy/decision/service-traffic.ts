@@ -66,13 +66,13 @@ export class ServiceTraffic {
   }
 
   /**
-   * An attempt begins; then either `failed` or `ended` comes, exactly once. `further`: not the first of its connection,
-   * so the retry budget pays for it.
+   * An attempt begins; then either `failed` or `ended` comes, exactly once. `kind`: the first of its connection; another
+   * candidate of its first decision, which costs nothing; or a later one, for which the retry budget pays.
    */
-  started(endpoint: EndpointKey, nowMs: number, further = false): void {
+  started(endpoint: EndpointKey, nowMs: number, kind: 'first' | 'failover' | 'retry' = 'first'): void {
     this.#record(endpoint, nowMs).active++
-    if (further) this.#budget.countRetry(nowMs)
-    else this.#budget.countConnection(nowMs)
+    if (kind === 'retry') this.#budget.countRetry(nowMs)
+    if (kind === 'first') this.#budget.countConnection(nowMs)
   }
 
   /** The endpoint took the connection. */

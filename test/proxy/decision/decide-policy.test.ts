@@ -169,22 +169,21 @@ for (const kind of ['Random', 'RoundRobin', 'LeastConnections', 'PeakEWMA', 'Mag
     t.deepEqual(sorted(decided(seen, state, { progress: { round: 0, tried } }).hosts), [8, 9, 10])
   })
 
-test('a spent budget leaves one attempt to a new connection, and the whole deadline to it', (t) => {
+test('a spent budget takes no candidate from a new connection', (t) => {
   const state = decideState()
-  const traffic = state.traffic.of(WEB)
-  for (let i = 0; i < 98; i++) traffic.started(keyOf(1), 0, true)
-  t.is(decided(viewOf(10), state).hosts.length, 3)
-  for (let i = 0; i < 2; i++) traffic.started(keyOf(1), 0, true)
-  const { decision, hosts: one } = decided(viewOf(10), state)
-  t.is(one.length, 1)
-  t.false(decision.roundComplete)
+  for (let i = 0; i < 200; i++) state.traffic.of(WEB).started(keyOf(1), 0, 'retry')
+  t.is(decided(viewOf(10), state).hosts.length, 6)
 })
 
-test('in a later round the budget pays for the first attempt too', (t) => {
+test('the budget pays for every attempt of a later round', (t) => {
   const state = decideState()
-  for (let i = 0; i < 97; i++) state.traffic.of(WEB).started(keyOf(1), 0, true)
-  t.is(decided(viewOf(10), state).hosts.length, 4)
-  t.is(decided(viewOf(10), state, { progress: { round: 1, tried: new Set() } }).hosts.length, 3)
+  const again = { progress: { round: 1, tried: new Set<ReturnType<typeof keyOf>>() } }
+  for (let i = 0; i < 97; i++) state.traffic.of(WEB).started(keyOf(1), 0, 'retry')
+  t.is(decided(viewOf(10), state, again).hosts.length, 3)
+  for (let i = 0; i < 3; i++) state.traffic.of(WEB).started(keyOf(1), 0, 'retry')
+  const { decision, hosts: one } = decided(viewOf(10), state, again)
+  t.is(one.length, 1)
+  t.false(decision.roundComplete)
 })
 
 test('a client keeps its endpoint over PROXY headers too', (t) => {

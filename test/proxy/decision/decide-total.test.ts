@@ -183,7 +183,7 @@ test('whatever the views and the history, decisions name endpoints of the pool, 
               for (const key of keys) t.is(traffic.ejectedUntilMs(key, nowMs), undefined)
             const [first] = candidates
             if (first === undefined) break
-            traffic.started(first.key, nowMs, earlier.progress !== undefined)
+            traffic.started(first.key, nowMs, earlier.progress === undefined ? 'first' : 'retry')
             if (!fails) {
               traffic.connected(first.key, 1, nowMs, policy)
               if (made.affinitySeconds !== undefined)

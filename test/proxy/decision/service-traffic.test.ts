@@ -169,14 +169,15 @@ test('an endpoint that comes back in time is kept', (t) => {
   t.is(traffic.size, 1)
 })
 
-test('a budget counts first attempts as connections and further ones as retries', (t) => {
+test('a budget counts first attempts as connections, later rounds as retries, and failover not at all', (t) => {
   const traffic = trafficOf(2)
   const budget = { percent: 50, minPerSecond: 1 }
   for (let i = 0; i < 10; i++) traffic.started(A, 0)
   t.is(traffic.retriesLeft(0, budget), 15)
   for (let i = 0; i < 15; i++) {
     t.true(traffic.retryAllowed(0, budget))
-    traffic.started(B, 0, true)
+    traffic.started(B, 0, 'failover')
+    traffic.started(B, 0, 'retry')
   }
   t.false(traffic.retryAllowed(0, budget))
 })
