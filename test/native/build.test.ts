@@ -10,7 +10,7 @@ const NATIVE = fileURLToPath(new URL('../../native', import.meta.url))
 
 for (const target of ['test', 'format-check']) {
   test(`make ${target}`, async (t) => {
-    t.timeout(300_000)
+    t.timeout(900_000)
     const make = spawn('/usr/bin/make', ['-C', NATIVE, target], { stdio: ['ignore', 'pipe', 'pipe'] })
     let text = ''
     for (const stream of [make.stdout, make.stderr]) stream.on('data', (chunk) => (text += String(chunk)))

@@ -45,9 +45,18 @@ void Acceptor::add(int fd) {
 }
 
 void Acceptor::remove(int fd) {
-  const auto removed = std::erase_if(listeners_, [fd](auto &each) { return each.fd == fd; });
-  if (removed > 0 && watching_)
+  const auto found = std::find_if(listeners_.begin(), listeners_.end(),
+                                  [fd](auto &each) { return each.fd == fd; });
+  if (found == listeners_.end())
+    return;
+  const Listener listener = *found;
+  listeners_.erase(found);
+  if (watching_)
     ::epoll_ctl(epoll_, EPOLL_CTL_DEL, fd, nullptr);
+  // This epoll may have been the only one that was woken for what waits now: nobody else would come
+  // for it before the next connection.
+  for (int i = 0; i < kLastBatch && accept_one(listener, 0); i++) {
+  }
 }
 
 void Acceptor::watch(bool wanted, uint64_t now_ms) {

@@ -21,6 +21,8 @@ class Acceptor {
 public:
   /** From one listener in one turn, so that relays are not starved. */
   static constexpr int kBatch = 64;
+  /** A full queue. */
+  static constexpr int kLastBatch = 8192;
   /** After a lack of descriptors or memory. */
   static constexpr uint64_t kPauseMs = 20;
 
@@ -33,6 +35,7 @@ public:
 
   /** Fails with an errno if it is not a listening TCP socket. */
   void add(int fd);
+  /** Takes what waits, and no more after that. */
   void remove(int fd);
   /** After epoll said that connections wait. */
   void accept(int fd, uint64_t now_ms);

@@ -109,9 +109,9 @@ bool Engine::look(Connection &connection, bool time_over) {
   if (!enough && !time_over && !connection.hung_up)
     return false;
   if (connection.reads_late) {
+    // Which makes epoll tell of what waits already.
     set_low_water(connection.client.get(), 1);
     connection.reads_late = false;
-    connection.up.readable = true; // no edge comes for what waits already
   }
   TimerWheel::cancel(connection.timer);
   connection.state = State::kWaiting;
