@@ -83,14 +83,11 @@ test('every connection ends in one record, and nothing is left open, waiting or 
 
 async function happen(lab: IntakeLab, ids: number[], event: Event): Promise<void> {
   const { events } = lab.engine
-  switch (event.kind) {
-    case 'accept':
-      ids.push(lab.engine.accept(`10.244.1.${event.client + 1}:${5_000 + ids.length}`, event.destination))
-      return
-    case 'time':
-      return lab.clock.advance(event.ms)
-    case 'view':
-      return lab.use(viewOf({ endpoints: event.endpoints }))
+  if (event.kind === 'time') return lab.clock.advance(event.ms)
+  if (event.kind === 'view') return lab.use(viewOf({ endpoints: event.endpoints }))
+  if (event.kind === 'accept') {
+    ids.push(lab.engine.accept(`10.244.1.${event.client + 1}:${5_000 + ids.length}`, event.destination))
+    return
   }
   const id = ids.at(-1 - event.which)
   if (id === undefined) return
