@@ -30,10 +30,10 @@ export interface MemoryFigures {
 
 const BULK_BYTES = 3e9
 const PING_PONG_SECONDS = 2
-const LOADED_SECONDS = 3
+const LOADED_SECONDS = 5
 export const LOADED_CONNECTIONS = 16
-/** Until V8 has compiled what runs for each; the others need none, and get as many. */
-export const WARM_UP_CONNECTIONS = 15_000
+/** Until V8 has compiled what runs for each, as in any proxy that runs for a minute; the others get as many. */
+export const WARM_UP_CONNECTIONS = 40_000
 /** Fewer than half of the ports of one address: beyond, the kernel's search for a free one costs more than the rest. */
 const CONNECTIONS = 8000
 const CONCURRENCY = 16
@@ -41,8 +41,8 @@ const CONCURRENCY = 16
 /** @param ratePerSecond round trips a second of the run at a fixed rate */
 export async function visit(name: PeerName, ratePerSecond: number | undefined): Promise<Visit> {
   return withPeer(name, async ({ client, to, pids }) => {
-    // Reset, so that none of them holds a port in TIME_WAIT.
-    await client('conns', { to, count: WARM_UP_CONNECTIONS, close: 'reset' })
+    // The endpoint closes first, so that no proxy holds ports in TIME_WAIT.
+    await client('conns', { to, count: WARM_UP_CONNECTIONS, close: 'server' })
     return {
       bulk: { 1: await bulk(client, to, pids, 1), 8: await bulk(client, to, pids, 8) },
       pingPong: { 1: await pingPong(client, to, pids, 1), 64: await pingPong(client, to, pids, 64) },
