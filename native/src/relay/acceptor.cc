@@ -36,7 +36,9 @@ void Acceptor::add(int fd) {
   socklen_t size = sizeof own;
   int error = ::getsockname(fd, reinterpret_cast<sockaddr *>(&own), &size) < 0 ? errno : 0;
   if (error == 0)
-    error = tune(fd);
+    error = send_at_once(fd);
+  if (error == 0)
+    error = keep_alive(fd);
   if (error == 0 && watching_)
     error = watch_listener(epoll_, fd);
   if (error != 0)

@@ -37,6 +37,7 @@ struct Connection {
   bool queued : 1 = false;  // in the list of those that have more to do
   bool adopted : 1 = false;
   bool reads_late : 1 = false; // SO_RCVLOWAT is not 1
+  bool asks_peer : 1 = false;  // keep-alive of the endpoint is on
   uint32_t wanted = 0;         // bytes to peek
   uint32_t idle_ms = 0, half_closed_ms = 0, silent_ms = 0, lifetime_ms = 0;
   uint64_t begun_us = 0;  // accepted

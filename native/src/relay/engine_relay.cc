@@ -126,6 +126,8 @@ bool Engine::close_half(Connection &connection, Leg source) {
 namespace {
 
 constexpr uint64_t kNever = ~0ULL;
+/** Most connections are over by then, and spare the calls that turn keep-alive on. */
+constexpr uint64_t kKeepAliveAfterMs = 10'000;
 
 struct Limit {
   uint64_t due_ms;
@@ -155,17 +157,23 @@ Limit next_limit(const Connection &connection) {
 
 /** Bytes do not move the timer: it is looked at when it fires, and set again. */
 void Engine::watch_limits(Connection &connection) {
-  const Limit limit = next_limit(connection);
-  if (limit.due_ms == kNever)
+  uint64_t due_ms = next_limit(connection).due_ms;
+  if (!connection.asks_peer)
+    due_ms = std::min(due_ms, connection.relay_ms + kKeepAliveAfterMs);
+  if (due_ms == kNever)
     TimerWheel::cancel(connection.timer);
   else
-    timers_.arm(connection.timer, limit.due_ms);
+    timers_.arm(connection.timer, due_ms);
 }
 
 void Engine::check_limits(Connection &connection) {
   const Limit limit = next_limit(connection);
   if (limit.due_ms <= now_ms_)
     return end(connection, limit.outcome);
+  if (!connection.asks_peer && now_ms_ >= connection.relay_ms + kKeepAliveAfterMs) {
+    keep_alive(connection.endpoint.get());
+    connection.asks_peer = true;
+  }
   watch_limits(connection);
 }
 

@@ -22,13 +22,11 @@ int set(int fd, int level, int option, int value) {
 
 } // namespace
 
-int tune(int fd) {
-  int error = set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
-  if (error == 0)
-    error = set(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
-  if (error == 0)
-    error = set(fd, IPPROTO_TCP, TCP_KEEPIDLE, kKeepAliveSeconds);
-  return error;
+int send_at_once(int fd) { return set(fd, IPPROTO_TCP, TCP_NODELAY, 1); }
+
+int keep_alive(int fd) {
+  const int error = set(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+  return error != 0 ? error : set(fd, IPPROTO_TCP, TCP_KEEPIDLE, kKeepAliveSeconds);
 }
 
 int open_outgoing(int family, uint32_t mark, int &fd) {
@@ -36,7 +34,7 @@ int open_outgoing(int family, uint32_t mark, int &fd) {
   fd = -1;
   if (!socket)
     return errno;
-  int error = tune(socket.get());
+  int error = send_at_once(socket.get());
   if (error == 0 && mark != 0)
     error = set(socket.get(), SOL_SOCKET, SO_MARK, static_cast<int>(mark));
   if (error == 0)

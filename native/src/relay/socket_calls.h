@@ -6,10 +6,14 @@
 
 namespace shunt::relay {
 
-/** TCP_NODELAY and keep-alive; what a listening socket has, those that it accepts inherit. */
-int tune(int fd);
+/** TCP_NODELAY. What a listening socket has, of this and the next, those that it accepts inherit.
+ */
+int send_at_once(int fd);
 
-/** Non-blocking, tuned; mark 0 sets none. `fd` is -1 after an error. */
+/** From time to time the kernel asks a silent peer whether it is still there. */
+int keep_alive(int fd);
+
+/** Non-blocking, sends at once; mark 0 sets none. `fd` is -1 after an error. */
 int open_outgoing(int family, uint32_t mark, int &fd);
 
 /** SO_ERROR, which reading clears. */
