@@ -2,7 +2,7 @@
 
 import test, { type ExecutionContext } from 'ava'
 import { once } from 'node:events'
-import { readdirSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { systemClock } from '#agent/kernel/clock.ts'
 import type { NativeRelay } from '#agent/kernel/native-relay.ts'
 import { loadNative } from '#agent/kernel/native.ts'
@@ -59,6 +59,19 @@ test('bulk goes through pipes, chatty flows do not, and no pipe stays in use', a
   await until(() => lab.engine.status().counters.copied_bytes >= counters.copied_bytes + 400, 'counted')
   t.is(lab.engine.status().counters.spliced_bytes, counters.spliced_bytes)
   chatty.destroy()
+})
+
+test('a connection that lasts asks its silent peers from time to time whether they are there', async (t) => {
+  const { lab } = await start(t)
+  const peer = await servingPeer(t, echo)
+  lab.always(connectTo([peer]))
+  const client = lab.dial()
+  client.write('x')
+  await once(client, 'data')
+  t.false(asksPeer(peer.port), 'most are over by the time that it matters')
+  await pause(11_500)
+  t.true(asksPeer(peer.port))
+  client.destroy()
 })
 
 test('beyond its room it resets, and says how many', async (t) => {
@@ -185,4 +198,12 @@ function descriptors(): number {
 
 function never(): never {
   throw new Error('127.0.0.1 is an address')
+}
+
+/** Whether a socket of this namespace that is connected to the port has its keep-alive timer running. */
+function asksPeer(port: number): boolean {
+  const remote = `:${port.toString(16).toUpperCase().padStart(4, '0')} 01 `
+  const lines = ['/proc/net/tcp', '/proc/net/tcp6'].flatMap((file) => readFileSync(file, 'utf8').split('\n'))
+  // local remote state queues timer: 02 is keep-alive
+  return lines.some((line) => line.includes(remote) && / 01 [0-9A-F]{8}:[0-9A-F]{8} 02:/.test(line))
 }
