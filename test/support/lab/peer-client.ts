@@ -5,7 +5,10 @@ import { connect, type Socket } from 'node:net'
 
 import type { ConnectRequest, Seen, StreamRequest, Timed } from './peer-messages.ts'
 
-type Target = Pick<ConnectRequest, 'protocol' | 'to' | 'port' | 'timeoutMs' | 'from'>
+interface Target extends Pick<ConnectRequest, 'protocol' | 'to' | 'port' | 'timeoutMs'> {
+  /** Source address. */
+  readonly from?: string
+}
 
 /** One connection from start to end: a question, an answer, a close. */
 export function probe(target: Target): Promise<Seen> {
@@ -17,10 +20,17 @@ export async function probeMany(request: ConnectRequest): Promise<readonly Seen[
   const seen: Seen[] = Array<Seen>(request.count)
   let next = 0
   const worker = async (): Promise<void> => {
-    for (let i = next++; i < request.count; i = next++) seen[i] = await probe(request)
+    for (let i = next++; i < request.count; i = next++) {
+      const from = request.from[i % request.from.length]
+      seen[i] = await probe({ ...targetOf(request), ...(from === undefined ? {} : { from }) })
+    }
   }
   await Promise.all(Array.from({ length: Math.min(request.concurrency, request.count) }, worker))
   return seen
+}
+
+function targetOf({ protocol, to, port, timeoutMs }: ConnectRequest): Target {
+  return { protocol, to, port, timeoutMs }
 }
 
 export interface Running {

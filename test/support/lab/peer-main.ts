@@ -51,6 +51,9 @@ async function perform(request: PeerRequest): Promise<PeerReply> {
       if (socket === undefined) return { kind: 'failed', message: 'no such connection' }
       return { kind: 'seen', seen: [await ask(socket, request.timeoutMs)] }
     }
+    case 'finish':
+      held.get(request.held)?.end()
+      return { kind: 'done' }
     case 'drop':
       held.get(request.held)?.destroy()
       held.delete(request.held)

@@ -8,6 +8,8 @@ export type Behaviour =
   | 'answer'
   /** Accepts and never says a word. */
   | 'mute'
+  /** Mute, and never closes, whatever the client does. */
+  | 'open'
 
 export interface ListenRequest {
   readonly kind: 'listen'
@@ -35,7 +37,8 @@ export interface ConnectRequest {
   readonly concurrency: number
   /** From the first packet to the whole answer. */
   readonly timeoutMs: number
-  readonly from?: string
+  /** Source addresses, each in turn; none: the kernel's choice. */
+  readonly from: readonly string[]
 }
 
 /** Connects over and over until `stop`; one connection is started every `intervalMs`. */
@@ -74,6 +77,12 @@ export interface AskRequest {
   readonly timeoutMs: number
 }
 
+/** Says that nothing more will be sent over a held connection, and keeps it. */
+export interface FinishRequest {
+  readonly kind: 'finish'
+  readonly held: number
+}
+
 export interface DropRequest {
   readonly kind: 'drop'
   readonly held: number
@@ -87,6 +96,7 @@ export type PeerRequest =
   | StopRequest
   | HoldRequest
   | AskRequest
+  | FinishRequest
   | DropRequest
 
 /** How one connection ended, as its client saw it. */

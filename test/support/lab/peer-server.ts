@@ -33,7 +33,9 @@ function keyOf(request: Omit<UnlistenRequest, 'kind'>): string {
 
 function listenTcp(request: ListenRequest): Promise<() => void> {
   return new Promise((resolve, reject) => {
-    const server = createServer({ allowHalfOpen: false }, (socket) => serve(socket, request))
+    const server = createServer({ allowHalfOpen: request.behaviour === 'open' }, (socket) =>
+      serve(socket, request),
+    )
     server.on('error', reject)
     server.listen({ host: request.address, port: request.port, backlog: 4096 }, () => {
       resolve(() => server.close())
@@ -44,7 +46,7 @@ function listenTcp(request: ListenRequest): Promise<() => void> {
 function serve(socket: Socket, request: ListenRequest): void {
   // A client that resets is no news for a test server.
   socket.on('error', () => socket.destroy())
-  if (request.behaviour === 'mute') {
+  if (request.behaviour !== 'answer') {
     socket.resume()
     return
   }

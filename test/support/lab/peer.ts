@@ -20,8 +20,8 @@ export interface ConnectOptions {
   readonly count?: number
   readonly concurrency?: number
   readonly timeoutMs?: number
-  /** Source address to bind. */
-  readonly from?: string
+  /** Source addresses to bind, each in turn. */
+  readonly from?: string | readonly string[]
 }
 
 /** A client that connects at a steady pace until it is stopped. */
@@ -33,6 +33,8 @@ export interface Stream {
 export interface Held {
   readonly first: Seen
   ask(timeoutMs?: number): Promise<Seen>
+  /** Sends no more, and goes on listening. */
+  finish(): Promise<void>
   drop(): Promise<void>
 }
 
@@ -131,7 +133,7 @@ export async function startPeer(
         count: options.count ?? 1,
         concurrency: options.concurrency ?? 32,
         timeoutMs: options.timeoutMs ?? DEFAULT_TIMEOUT_MS,
-        ...(options.from === undefined ? {} : { from: options.from }),
+        from: [options.from ?? []].flat(),
       }),
     stream: async (to, port, options) => {
       const stream = streams++
@@ -157,6 +159,7 @@ export async function startPeer(
         first,
         ask: async (askTimeoutMs = DEFAULT_TIMEOUT_MS) =>
           one(await tellSeen({ kind: 'ask', held: id, timeoutMs: askTimeoutMs })),
+        finish: async () => void (await tell({ kind: 'finish', held: id })),
         drop: async () => void (await tell({ kind: 'drop', held: id })),
       }
     },
