@@ -48,8 +48,13 @@ export function readMap<S extends MapShape>(fields: Fields, shape: S): Read<S> {
   for (const [low, high] of shape.notAbove ?? []) {
     const [least, most] = [values[low], values[high]]
     if (typeof least !== 'number' || typeof most !== 'number' || least <= most) continue
-    const text = shape.fields[high]?.type === 'duration' ? formatDuration(most) : String(most)
-    fields.report.error(fields.at(low), `must not be greater than ${high}, which is ${text}`)
+    const text = (value: number): string =>
+      shape.fields[high]?.type === 'duration' ? formatDuration(value) : String(value)
+    // Of a field that the author did not write the message must not say what to do about it there.
+    if (fields.has(low))
+      fields.report.error(fields.at(low), `must not be greater than ${high}, which is ${text(most)}`)
+    else
+      fields.report.error(fields.at(high), `must not be less than ${low}, which is ${text(least)} by default`)
   }
   // The loop above reads every field of the shape by its type, which is what the type says.
   return values as Read<S>
