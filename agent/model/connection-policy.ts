@@ -72,7 +72,7 @@ export interface LimitPolicy {
   readonly maxConnectionsPerClient?: number
   /**
    * With maxConnections: a client may always have its equal share (maxConnections by the clients that have a
-   * connection), and more only while at least a fifth of the room is free.
+   * connection or were refused one lately), and more only while at least a fifth of the room is free.
    */
   readonly fair: boolean
 }

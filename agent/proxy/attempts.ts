@@ -144,14 +144,14 @@ export class Attempts {
 
   /** Counts it in where it goes; false: it was refused. A later decision may lead to another Service port. */
   #join(connection: Connection, { service, policy }: ConnectDecision): boolean {
-    const { traffic, journal } = this.#parts
+    const { traffic, journal, clock } = this.#parts
     const joined = traffic.of(service)
     if (connection.traffic === joined) return true
     if (connection.meters === undefined) {
       connection.meters = journal.metersOf(service)
       connection.meters.accepted()
     }
-    const admission = joined.admit(connection.client.ip, policy.limits)
+    const admission = joined.admit(connection.client.ip, policy.limits, clock.monotonicMs())
     if (admission.kind === 'refused') {
       this.#then.refuse(connection, admission.because, ['see the limits of its TrafficPolicy'])
       return false

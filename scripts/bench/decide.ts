@@ -117,7 +117,7 @@ class Bench {
       const { candidates, client, policy } = this.#decide()
       const [first] = candidates
       if (first === undefined) throw new Error('nothing was chosen')
-      traffic.admit(client.ip, policy.limits)
+      traffic.admit(client.ip, policy.limits, 0)
       traffic.started(first.key, 0)
       traffic.connected(first.key, 1, 0, policy)
       traffic.ended(first.key, 0)

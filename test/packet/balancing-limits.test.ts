@@ -28,6 +28,7 @@ const FAIR: BalancedService = {
   endpoints: ['p11', 'p21'],
   policy: { limits: { maxConnections: 20 } },
 }
+const TAKEN: BalancedService = { ...FAIR, name: 'taken', number: 147 }
 const IDLE: BalancedService = {
   name: 'idle',
   number: 143,
@@ -57,7 +58,7 @@ const HALF_CLOSED: BalancedService = {
 let stage: BalancingStage
 
 test.before(async () => {
-  stage = await BalancingStage.start([LIMITED, EACH, FAIR, IDLE, SILENT, LIFETIME, HALF_CLOSED])
+  stage = await BalancingStage.start([LIMITED, EACH, FAIR, TAKEN, IDLE, SILENT, LIFETIME, HALF_CLOSED])
 })
 
 test.after.always(() => stage?.stop())
@@ -119,6 +120,25 @@ test.serial('a client that wants everything leaves another one its share', async
   t.is(answered(modest).length, 10)
   t.true(greedy.length <= 10)
   t.true((await stage.metric('shunt_proxy_limit_refusals_total', FAIR, { limit: 'client' })) > 40)
+})
+
+test.serial('a client that takes all, and again what becomes free, lets another one in', async (t) => {
+  const greedy = answered(await stage.hold(TAKEN, 40))
+  t.is(greedy.length, 20)
+  const over = new AbortController()
+  const takeAll = async (): Promise<void> => {
+    while (!over.signal.aborted) {
+      await drop(greedy.splice(0, 1))
+      greedy.push(...answered(await stage.hold(TAKEN, 8)))
+    }
+  }
+  const taking = takeAll()
+  const modest = tally(await stage.connect(TAKEN, { count: 200, concurrency: 1, place: CLIENT }))
+  over.abort()
+  await taking
+  t.log({ modest, greedy: greedy.length })
+  t.true((modest['p11'] ?? 0) + (modest['p21'] ?? 0) >= 160, 'only until the first one ended it was refused')
+  t.true(greedy.length >= 10, 'the greedy one keeps its share')
 })
 
 const TIMEOUTS = [

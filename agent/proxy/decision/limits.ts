@@ -8,7 +8,7 @@ import type { LimitPolicy } from '../../model/connection-policy.ts'
 export interface OpenConnections {
   readonly all: number
   readonly ofClient: number
-  /** Clients that have a connection, the one in question among them. */
+  /** Clients that have a connection or were turned away lately, the one in question among them. */
   readonly clients: number
 }
 

@@ -11,6 +11,7 @@ import { admission, type Admission } from './limits.ts'
 import { blamesEndpoint, eject, isIn, isOutlier, maySpare, type OutlierRecord } from './outlier.ts'
 import { PoolMemory } from './pool-memory.ts'
 import { RetryBudget } from './retry-budget.ts'
+import { TurnedAway } from './turned-away.ts'
 
 /** For the log and the metrics. */
 export interface Ejection {
@@ -25,6 +26,7 @@ export class ServiceTraffic {
   /** What balancers keep of the pools of this Service port. */
   readonly pools = new PoolMemory()
   readonly #clients = new Map<Ip, number>()
+  readonly #turnedAway = new TurnedAway()
   readonly #endpoints = new Map<EndpointKey, EndpointRecord>()
   readonly #budget = new RetryBudget()
   #open = 0
@@ -37,11 +39,16 @@ export class ServiceTraffic {
   }
 
   /** Counts a connection of a client in, if the limits allow it; then `leave` takes it out, exactly once. */
-  admit(client: Ip, limits: LimitPolicy): Admission {
+  admit(client: Ip, limits: LimitPolicy, nowMs: number): Admission {
     const ofClient = this.#clients.get(client) ?? 0
-    const clients = this.#clients.size + (ofClient === 0 ? 1 : 0)
+    const isCounted = (other: Ip): boolean => other === client || this.#clients.has(other)
+    const waiting = this.#turnedAway.countWithout(isCounted, nowMs)
+    const clients = this.#clients.size + (ofClient === 0 ? 1 : 0) + waiting
     const answer = admission({ all: this.#open, ofClient, clients }, limits)
-    if (answer.kind === 'refused') return answer
+    if (answer.kind === 'refused') {
+      if (ofClient === 0) this.#turnedAway.add(client, nowMs)
+      return answer
+    }
     this.#open++
     this.#clients.set(client, ofClient + 1)
     return answer

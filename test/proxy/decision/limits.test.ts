@@ -3,8 +3,11 @@ import * as fc from 'fast-check'
 import type { LimitPolicy } from '#agent/model/connection-policy.ts'
 import { admission } from '#agent/proxy/decision/limits.ts'
 import { ServiceTraffic } from '#agent/proxy/decision/service-traffic.ts'
+import { TurnedAway } from '#agent/proxy/decision/turned-away.ts'
 import { WEB } from '../views.ts'
 import { hostIp } from './pools.ts'
+
+const NOW_MS = 1_000
 
 const ROWS: readonly (readonly [string, readonly [number, number, number], LimitPolicy, string])[] = [
   ['no limit at all', [1e6, 1e6, 1], { fair: true }, 'admitted'],
@@ -53,6 +56,7 @@ test('never above a limit, never refused below one without a reason, and every p
       }
       const traffic = new ServiceTraffic(WEB)
       const open = new Map<number, number>()
+      const turnedAway = new Set<number>()
       const total = (): number => [...open.values()].reduce((a, b) => a + b, 0)
       for (const { client, comes } of history) {
         const mine = open.get(client) ?? 0
@@ -62,15 +66,17 @@ test('never above a limit, never refused below one without a reason, and every p
           else open.delete(client)
           continue
         }
-        const share = maxConnections / (open.size + (mine === 0 ? 1 : 0))
+        const share = maxConnections / new Set([...open.keys(), ...turnedAway, client]).size
         const before = total()
-        const answer = traffic.admit(hostIp(client), limits)
+        const answer = traffic.admit(hostIp(client), limits, NOW_MS)
         if (answer.kind === 'admitted') {
           open.set(client, mine + 1)
           t.true(perClient === undefined || mine + 1 <= perClient)
           if (fair && mine > 0 && mine + 1 > share) t.true((maxConnections - before) * 5 >= maxConnections)
-        } else if (answer.because === 'limit') t.is(before, maxConnections)
-        else {
+        } else if (answer.because === 'limit') {
+          t.is(before, maxConnections)
+          if (mine === 0) turnedAway.add(client)
+        } else {
           const byCap = perClient !== undefined && mine >= perClient
           const byShare = fair && mine + 1 > share && (maxConnections - before) * 5 < maxConnections
           t.true(byCap || byShare)
@@ -88,22 +94,22 @@ test('never above a limit, never refused below one without a reason, and every p
   )
 })
 
-test('once a client has a place, what becomes free is its own up to its share, and not of those above theirs', (t) => {
+test('what becomes free is of a client that was turned away, up to its share, and not of those above theirs', (t) => {
   fc.assert(
     // With fewer than six, one free place is a fifth.
     fc.property(fc.integer({ min: 6, max: 50 }), fc.integer({ min: 1, max: 4 }), (each, greedy) => {
       const maxConnections = each * greedy
       const traffic = new ServiceTraffic(WEB)
       const limits: LimitPolicy = { maxConnections, fair: true }
-      for (let i = 0; i < 3 * maxConnections; i++) traffic.admit(hostIp(i % greedy), limits)
+      for (let i = 0; i < 3 * maxConnections; i++) traffic.admit(hostIp(i % greedy), limits, NOW_MS)
       t.is(traffic.open, maxConnections)
       const newcomer = hostIp(99)
-      t.deepEqual(traffic.admit(newcomer, limits), { kind: 'refused', because: 'limit' })
+      t.deepEqual(traffic.admit(newcomer, limits, NOW_MS), { kind: 'refused', because: 'limit' })
       const share = Math.floor(maxConnections / (greedy + 1))
       for (let got = 0; got < share; got++) {
         traffic.leave(hostIp(got % greedy))
-        if (got > 0) t.is(traffic.admit(hostIp(got % greedy), limits).kind, 'refused')
-        t.is(traffic.admit(newcomer, limits).kind, 'admitted')
+        t.is(traffic.admit(hostIp(got % greedy), limits, NOW_MS).kind, 'refused')
+        t.is(traffic.admit(newcomer, limits, NOW_MS).kind, 'admitted')
       }
     }),
   )
@@ -113,11 +119,11 @@ test('a client above its share leaves a fifth to whom is below', (t) => {
   const traffic = new ServiceTraffic(WEB)
   const limits: LimitPolicy = { maxConnections: 100, fair: true }
   const [greedy, modest] = [hostIp(1), hostIp(2)]
-  t.is(traffic.admit(modest, limits).kind, 'admitted')
+  t.is(traffic.admit(modest, limits, NOW_MS).kind, 'admitted')
   let got = 0
-  while (traffic.admit(greedy, limits).kind === 'admitted') got++
+  while (traffic.admit(greedy, limits, NOW_MS).kind === 'admitted') got++
   t.is(got, 80)
-  for (let i = 0; i < 19; i++) t.is(traffic.admit(modest, limits).kind, 'admitted')
+  for (let i = 0; i < 19; i++) t.is(traffic.admit(modest, limits, NOW_MS).kind, 'admitted')
   t.is(traffic.open, 100)
 })
 
@@ -125,4 +131,27 @@ test('who leaves without having come changes nothing', (t) => {
   const traffic = new ServiceTraffic(WEB)
   traffic.leave(hostIp(1))
   t.is(traffic.open, 0)
+})
+
+test('ten seconds after a client was turned away the others may have all again', (t) => {
+  const limits: LimitPolicy = { maxConnections: 10, fair: true }
+  const traffic = new ServiceTraffic(WEB)
+  for (let i = 0; i < 10; i++) traffic.admit(hostIp(1), limits, NOW_MS)
+  t.is(traffic.admit(hostIp(2), limits, NOW_MS).kind, 'refused')
+  traffic.leave(hostIp(1))
+  t.is(traffic.admit(hostIp(1), limits, NOW_MS + 9_999).kind, 'refused')
+  t.is(traffic.admit(hostIp(1), limits, NOW_MS + 10_000).kind, 'admitted')
+})
+
+test('of a crowd that was turned away the last 64 count, but not who is counted anyway', (t) => {
+  const turnedAway = new TurnedAway()
+  for (let i = 0; i < 500; i++) turnedAway.add(hostIp(i), NOW_MS)
+  t.is(
+    turnedAway.countWithout(() => false, NOW_MS),
+    64,
+  )
+  t.is(
+    turnedAway.countWithout((client) => client === hostIp(499) || client === hostIp(0), NOW_MS),
+    63,
+  )
 })

@@ -30,7 +30,7 @@ test('the memory of a Service port is one and the same', (t) => {
 
 test('a Service port that left is forgotten, once nothing is open', (t) => {
   const traffic = new Traffic()
-  traffic.of(WEB).admit(hostIp(1), { fair: true })
+  traffic.of(WEB).admit(hostIp(1), { fair: true }, 0)
   traffic.prune(view({ services: {} }), 0)
   t.is([...traffic.services()].length, 1)
   traffic.of(WEB).leave(hostIp(1))
