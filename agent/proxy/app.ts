@@ -64,7 +64,11 @@ export async function runProxy(
       retire(options.drainMs ?? DEFAULT_DRAIN_MS, 1)
     },
   })
-  open.defer(() => sockets.lock.release())
+  open.defer(() => {
+    sockets.lock.release()
+    draining.release()
+    succession?.channel.destroy()
+  })
 
   const accessLog = options.accessLog === undefined ? undefined : accessLogAt(options.accessLog, metrics, log)
   if (accessLog !== undefined) open.defer(() => accessLog.close())
@@ -81,7 +85,8 @@ export async function runProxy(
     uids: trustedUsers(options),
     sockets: () => nameSockets(options, sockets, proxy.listenerFds(), draining.sockets()),
     state: () => proxy.tellState(),
-    retire: () => retire(options.handoverDrainMs ?? DEFAULT_HANDOVER_DRAIN_MS, 0),
+    // 0 is as long as they last.
+    retire: () => retire((options.handoverDrainMs ?? DEFAULT_HANDOVER_DRAIN_MS) || undefined, 0),
     drain: () => ({ connections: 0, sinceMs: systemClock.wallMs(), untilMs: null, ...proxy.draining() }),
   })
   open.defer(() => handover.close())
@@ -111,6 +116,7 @@ export async function runProxy(
       if (succession !== undefined) await answer()
     } catch (error) {
       succession?.abandon(error)
+      proxy.abandon()
       throw error
     }
     if (succession === undefined) return
@@ -135,11 +141,11 @@ export async function runProxy(
   }
 
   /** Another process serves here. What was passed on stays open there. */
-  function retire(drainMs: number, code: number): void {
+  function retire(drainMs: number | undefined, code: number): void {
     for (const server of servers) void server.close()
     sockets.lock.release()
     draining.release()
-    proxy.retire(drainMs === 0 ? undefined : drainMs).then(() => ended.resolve(code), ended.reject)
+    proxy.retire(drainMs).then(() => ended.resolve(code), ended.reject)
   }
 }
 

@@ -284,6 +284,14 @@ export class RunningProxy {
     return this.#drained
   }
 
+  /** It could not begin: closes what it has opened, without a word to the kernel. */
+  abandon(): void {
+    this.#heartbeat.cede()
+    this.#viewClient.close()
+    this.#workers.close()
+    this.#parts.heartbeat.close()
+  }
+
   async #retire(drainMs: number | undefined): Promise<void> {
     const { log } = this.#parts
     this.#handedOver = true
