@@ -11,6 +11,7 @@ import type { RelayedBytes } from './engine/engine.ts'
 export function recordOf(connection: Connection, clock: Clock): ConnectionRecord {
   const { state, decision, peer, client, destination } = connection
   const connect = decision?.kind === 'connect' ? decision : undefined
+  const refusal = decision?.kind === 'refuse' ? decision : undefined
   const ageMs = clock.monotonicMs() - connection.startMs
   const end = state.kind === 'ended' ? state : undefined
   const bytes = end?.bytes ?? liveBytes(connection)
@@ -22,14 +23,18 @@ export function recordOf(connection: Connection, clock: Clock): ConnectionRecord
     originalDestination: destination === undefined ? 'unknown' : text(destination),
     clientKind: connect?.clientKind ?? null,
     service: serviceOf(decision) ?? null,
-    frontend: connect?.frontend ?? null,
+    frontend: (connect ?? refusal)?.frontend ?? null,
     tlsRoute: connect?.tlsRoute ?? null,
     serverName: connect?.serverName ?? null,
     endpoint: connection.endpoint === undefined ? null : text(connection.endpoint),
     decidedBy:
       decision === undefined || connection.epoch === ''
         ? null
-        : { epoch: connection.epoch, generation: connection.generation, why: whyOf(decision) },
+        : {
+            epoch: connection.epoch,
+            generation: connection.generation,
+            why: stepsOf(decision, end?.because),
+          },
     attempts: attemptsOf(connection),
     state: state.kind,
     ended: end?.because ?? null,
@@ -43,7 +48,21 @@ export function recordOf(connection: Connection, clock: Clock): ConnectionRecord
 
 /** undefined: it belongs to none, or nobody knows yet. */
 export function serviceOf(decision: Decision | undefined): string | undefined {
-  return decision?.kind === 'connect' || decision?.kind === 'peek' ? decision.service : undefined
+  return decision === undefined || decision.kind === 'selftest' ? undefined : decision.service
+}
+
+/** A decision to connect may have come to nothing because its Service was full. */
+function stepsOf(decision: Decision, because: string | undefined): readonly string[] {
+  const steps = whyOf(decision)
+  if (decision.kind !== 'connect') return steps
+  const { maxConnections, maxConnectionsPerClient, fair } = decision.policy.limits
+  if (because === 'refused: limit') return [...steps, `maxConnections ${maxConnections} are open`]
+  if (because !== 'refused: client-limit') return steps
+  const reached = [
+    ...(maxConnectionsPerClient === undefined ? [] : [`maxConnectionsPerClient ${maxConnectionsPerClient}`]),
+    ...(maxConnections === undefined || !fair ? [] : [`its fair share of maxConnections ${maxConnections}`]),
+  ]
+  return [...steps, `the client is at ${reached.join(', or ')}`]
 }
 
 function liveBytes({ state, worker, id }: Connection): RelayedBytes {

@@ -241,6 +241,11 @@ test('limits of a Service are exact, count what connects, and tell which limit',
   t.is(lab.metrics.value('shunt_proxy_limit_refusals_total', { service: WEB, limit: 'client' }), 1)
   t.is(lab.metrics.value('shunt_proxy_limit_refusals_total', { service: WEB, limit: 'connections' }), 1)
   for (const id of [...a, ...b]) lab.engine.end(id, 'closed')
+  const refused = lab.records.filter(({ ended }) => ended?.startsWith('refused'))
+  t.deepEqual(
+    refused.map(({ decidedBy }) => decidedBy?.why.at(-1)),
+    ['the client is at maxConnectionsPerClient 2', 'maxConnections 3 are open'],
+  )
   t.is(lab.traffic.of(WEB).open, 0)
   t.is(lab.engine.verdict(lab.engine.accept(CLIENT, STEERED))?.kind, 'connect')
 })
@@ -350,6 +355,7 @@ for (const { name, bytes, over, result, because } of WITHOUT_HEADER)
     t.is(lab.metrics.value('shunt_proxy_first_bytes_total', { looked_for: 'proxy-header', result }), 1)
     lab.engine.end(id, 'refused')
     t.regex(lab.records[0]?.decidedBy?.why.at(-1) ?? '', because)
+    t.like(lab.records[0], { service: WEB, frontend: '10.96.0.10|80' })
   })
 
 test('others are not looked at, whatever they send', (t) => {

@@ -18,6 +18,7 @@ import {
   type Flow,
   type PeekDecision,
   type Peeked,
+  type Refusal,
   type RefuseDecision,
   type TrueClient,
 } from './decision.ts'
@@ -86,13 +87,12 @@ export function decide(
     return refuse('no-frontend', `nothing is served at ${hostPort(destination.ip, destination.port)}`)
   const dialled = { ...found, clientKind: kind }
   const service = view.services[found.frontend.service]
-  if (service === undefined)
-    return refuse('no-endpoints', ...stepsOf(dialled), 'its Service is not in the view')
+  if (service === undefined) return refuseAt(dialled, 'no-endpoints', 'its Service is not in the view')
 
   const wanted = wantedBytes(service, flow)
   const { peeked } = earlier
   if (wanted.proxyHeader && peeked !== undefined && peeked.proxy === undefined)
-    return refuse('no-proxy-header', ...stepsOf(dialled), missingHeader(peeked))
+    return refuseAt(dialled, 'no-proxy-header', missingHeader(peeked))
   // Both at once, also if one was read before the view wanted the other: the second lies behind the first.
   if ((wanted.proxyHeader && peeked?.proxy === undefined) || (wanted.tls && peeked?.tls === undefined))
     return { kind: 'peek', service: service.key, wanted, timeoutMs: policyOf(service).connect.deadlineMs }
@@ -142,18 +142,20 @@ function findTarget(
   if (tlsRoutes === undefined) return { kind: 'target', service, pool, tlsRoute: undefined }
   const name = tls?.kind === 'hello' ? tls.serverName : undefined
   const route = findTlsRoute(tlsRoutes, name)
-  const steps = [...stepsOf(dialled), nameStep(tls)]
-  if (route === undefined) return refuse('no-route', ...steps, 'no TLSRoute is for this name')
+  const steps = [nameStep(tls)]
+  if (route === undefined) return refuseAt(dialled, 'no-route', ...steps, 'no TLSRoute is for this name')
   const kept = route.backends.find(
     (each) => each.service !== null && each.service === earlier.service && each.weight > 0,
   )
   const backend = kept ?? drawBackend(route, draw)
   steps.push(`TLSRoute ${route.route}`)
-  if (backend === undefined) return refuse('no-backend', ...steps, 'it has no backend with a weight')
+  if (backend === undefined)
+    return refuseAt(dialled, 'no-backend', ...steps, 'it has no backend with a weight')
   if (backend.service === null)
-    return refuse('no-backend', ...steps, 'the backend that was drawn is not valid')
+    return refuseAt(dialled, 'no-backend', ...steps, 'the backend that was drawn is not valid')
   const target = view.services[backend.service]
-  if (target === undefined) return refuse('no-backend', ...steps, `${backend.service} is not in the view`)
+  if (target === undefined)
+    return refuseAt(dialled, 'no-backend', ...steps, `${backend.service} is not in the view`)
   return {
     kind: 'target',
     service: target,
@@ -183,10 +185,13 @@ function connect(
   const poolState = traffic.pools.of(pool, familyOf(flow.destination.ip))
   const around = { view, edition: state.traffic.edition(view), local, listenerPort }
   const poolSize = poolState.read(service[pool], around)
-  const steps = (): readonly string[] => [...stepsOf(dialled), `pool ${pool} of ${poolSize}`]
-  if (poolSize === 0) return refuse('no-endpoints', ...steps())
+  const refuseHere = (because: Refusal, ...why: readonly string[]): RefuseDecision => ({
+    ...refuseAt(dialled, because, ...routeSteps(tlsRoute, service), `pool ${pool} of ${poolSize}`, ...why),
+    service: service.key,
+  })
+  if (poolSize === 0) return refuseHere('no-endpoints')
   if (poolState.weighted.members.length === 0)
-    return refuse('loop', ...steps(), 'every endpoint is an address of this proxy')
+    return refuseHere('loop', 'every endpoint is an address of this proxy')
   const client: TrueClient = peeked?.proxy?.client ?? flow.client
   const policy = policyOf(service)
   const { affinitySeconds } = service
@@ -202,7 +207,7 @@ function connect(
     nowMs,
     draw,
   })
-  if (choice === undefined) return refuse('ejected', ...steps(), 'every endpoint is ejected')
+  if (choice === undefined) return refuseHere('ejected', 'every endpoint is ejected')
   return {
     kind: 'connect',
     service: service.key,
@@ -227,6 +232,16 @@ function connect(
 
 function policyOf({ policy = DEFAULT_CONNECTION_POLICY }: ViewService): NonNullable<ViewService['policy']> {
   return policy
+}
+
+/** From here on the Service is known. */
+function refuseAt(dialled: Dialled, because: Refusal, ...why: readonly string[]): RefuseDecision {
+  const { frontend, key } = dialled
+  return { ...refuse(because, ...stepsOf(dialled), ...why), service: frontend.service, frontend: key }
+}
+
+function routeSteps(tlsRoute: string | undefined, { key }: ViewService): readonly string[] {
+  return tlsRoute === undefined ? [] : [`TLSRoute ${tlsRoute} to ${key}`]
 }
 
 function stepsOf({ key, frontend, clientKind: kind }: Dialled): readonly string[] {

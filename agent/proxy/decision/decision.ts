@@ -84,6 +84,10 @@ export interface RefuseDecision {
   readonly kind: 'refuse'
   readonly because: Refusal
   readonly how: 'reset'
+  /** Whose connection it would have been: the frontend's, or the backend's of its TLSRoute. */
+  readonly service?: ServicePortKey
+  /** Key of ProxyView.frontends. */
+  readonly frontend?: string
   readonly why: readonly string[]
 }
 

@@ -198,6 +198,19 @@ test('affinity and policy are those of the backend', (t) => {
   t.regex(whyOf(made).join('\n'), /^TLSRoute default\/names .*to default\/red\/TCP$/m)
 })
 
+const WHOSE: readonly (readonly [string, Peeked, string])[] = [
+  ['of a name of nobody: the one that was dialled', hello('example.org'), WEB],
+  ['of a backend that is not valid: the one that was dialled', hello('bad.example.com'), WEB],
+  ['of a backend without endpoints: the backend', hello('blue.example.com'), BLUE],
+]
+for (const [name, peeked, service] of WHOSE)
+  test(`the Service of a refusal ${name}`, (t) => {
+    const by = flow('10.244.1.7:5000', '10.96.0.10:80')
+    const made = decide(by, viewOf({ tls: ROUTES }), decideState(), seeded(1), { peeked })
+    t.like(made, { kind: 'refuse', service, frontend: '10.96.0.10|80' })
+    t.is(whyOf(made).includes('TLSRoute default/names to default/blue/TCP'), service === BLUE)
+  })
+
 test('the pool is the one that the route names for its backend, whoever the client is', (t) => {
   const routes = [route('', { ...backend(RED), pool: 'local' })]
   const seen = viewOf({ tls: routes })
