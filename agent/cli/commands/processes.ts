@@ -32,7 +32,8 @@ export const proxy: Command = processCommand(
 export const run: Command = processCommand(
   'run',
   'agent and proxy together, for hosts, demonstrations and tests',
-  'A supervisor with two children; either is started again when it dies.',
+  'A supervisor with two children; either is started again when it dies. SIGHUP replaces the proxy, without losing a ' +
+    'connection.',
   [
     {
       line: 'shunt run --manifests manifests/ --run-dir /tmp/shunt',
