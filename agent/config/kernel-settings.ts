@@ -1,4 +1,4 @@
-// Which kernel settings the configuration asks for (kube-proxy rows 19 and 71, and one for steering). Pure; app.ts writes
+// Which kernel settings the configuration asks for (kube-proxy rows 19 and 71, and two for steering). Pure; app.ts writes
 // them.
 
 import { cidrContains } from '../model/cidr.ts'
@@ -28,6 +28,9 @@ export function kernelSettings(
   }
   if (c.localhostNodePorts && host.semantics === 'iptables' && answersOnLoopback(c))
     want('net.ipv4.conf.all.route_localnet', 1)
+  // Where the client closes first, the proxy's side of the connection to the endpoint waits for a minute: one node could
+  // open 235 a second to one endpoint, and would search long for each port near that.
+  if (c.steer !== 'never' && c.tcpTwReuse) want('net.ipv4.tcp_tw_reuse', 1)
   if (!c.manageConntrack) return settings
   if (c.conntrackMaxPerCore > 0) {
     const entries = Math.min(Math.max(host.cores * c.conntrackMaxPerCore, c.conntrackMin), CONNTRACK_MAX)

@@ -169,6 +169,14 @@ export const OPTIONS = {
       'client that takes the same port again is treated as the old connection: refused, if its proxy died.',
     commands: AGENT,
   }),
+  tcpTwReuse: row({
+    type: type.flag,
+    default: true,
+    doc:
+      'Let new connections of the node take ports in TIME_WAIT after a second (net.ipv4.tcp_tw_reuse=1), unless ' +
+      'steering is `never`. The proxy opens one to an endpoint for each steered connection.',
+    commands: AGENT,
+  }),
   conntrackTcpBeLiberal: row({
     type: type.flag,
     default: false,

@@ -15,9 +15,10 @@ function settings(
   return Object.fromEntries(wanted.map(({ name, value }) => [name.replace(CT, ''), value]))
 }
 
-test('the defaults are those of kube-proxy (rows 19, 71), and resets are forgotten soon for the sake of steering', (t) => {
+test('the defaults are those of kube-proxy (rows 19, 71), and for steering ports and resets are given back soon', (t) => {
   t.deepEqual(settings(), {
     'net.ipv4.conf.all.route_localnet': 1,
+    'net.ipv4.tcp_tw_reuse': 1,
     max: 131_072,
     tcp_timeout_established: 86_400,
     tcp_timeout_close_wait: 3_600,
@@ -37,6 +38,8 @@ const ROWS: readonly (readonly [string, Partial<Configuration>, number, string, 
     undefined,
   ],
   ['without steering resets are remembered as ever', { steer: 'never' }, 2, 'tcp_timeout_close', undefined],
+  ['without steering ports are left alone', { steer: 'never' }, 2, 'net.ipv4.tcp_tw_reuse', undefined],
+  ['ports can be left alone', { tcpTwReuse: false }, 2, 'net.ipv4.tcp_tw_reuse', undefined],
   ['half a second is rounded up to one', { conntrackUdpTimeout: 400 }, 2, 'udp_timeout', 1],
   ['liberal is set only if asked for', { conntrackTcpBeLiberal: true }, 2, 'tcp_be_liberal', 1],
   ['nothing of conntrack if not managed', { manageConntrack: false }, 2, 'max', undefined],

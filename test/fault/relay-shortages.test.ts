@@ -45,6 +45,18 @@ test.serial(
 )
 
 test.serial(
+  'connections whose clients close first do not use the ports up: each is taken again after a second',
+  async (t) => {
+    const before = await portRange()
+    await setPortRange('40000 41999')
+    const seen = await stage.run('conns', { to: stage.to(WEB), rate: 500, seconds: 10 })
+    await setPortRange(before)
+    t.deepEqual([seen.failed, seen.failedBy], [0, {}])
+    t.true(seen.answered > 4_000, `${seen.answered} connections over 2,000 ports`)
+  },
+)
+
+test.serial(
   'no descriptor is left: clients wait, what is open lives, and it goes on when there are more',
   async (t) => {
     const open = [...stage.descriptors().values()].reduce((sum, count) => sum + count, 0)
