@@ -116,11 +116,15 @@ function proxyRow(record: ConnectionRecord): ConnectionRow {
   }
 }
 
-/** What was tried before the endpoint that has it. */
+/** What was tried before the endpoint that has it. Each once: rounds over few endpoints repeat themselves. */
 function failures(record: ConnectionRecord): readonly string[] {
-  return record.attempts
-    .filter((attempt) => attempt.result !== 'connected' && attempt.result !== 'connecting')
-    .map((attempt) => `${attempt.endpoint} failed with ${attempt.result}`)
+  const counts = new Map<string, number>()
+  for (const { endpoint, result } of record.attempts) {
+    if (result === 'connected' || result === 'connecting') continue
+    const failure = `${endpoint} failed with ${result}`
+    counts.set(failure, (counts.get(failure) ?? 0) + 1)
+  }
+  return [...counts].map(([failure, count]) => (count === 1 ? failure : `${failure} ${count} times`))
 }
 
 function frontendIndex(plan: Plan): ReadonlyMap<string, ServicePortPlan> {

@@ -40,8 +40,10 @@ export async function sourcePlan(ports: Ports, input: Input): Promise<SourcedPla
   const source = await ports.manifests(path, planFlags(input))
   const errors = source.problems.filter((problem) => problem.severity === 'error')
   // Like the agent, the plan goes on without the bad documents.
-  if (errors.length > 0)
-    ports.stderr(`warning: ${errors.length} errors in the manifests; see \`shunt validate -f ${path}\`\n`)
+  if (errors.length > 0) {
+    const count = errors.length === 1 ? '1 error' : `${errors.length} errors`
+    ports.stderr(`warning: ${count} in the manifests; see \`shunt validate -f ${path}\`\n`)
+  }
   return { plan: source.plan(), offline: true }
 }
 

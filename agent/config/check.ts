@@ -21,7 +21,10 @@ export function checkTogether(
   const report = (key: OptionKey, message: string, severity: Problem['severity'] = 'error'): void => {
     problems.push({ code: 'CONFIG_INVALID', severity, message, object: '', field: key })
   }
-  if (command === 'cli' || command === 'proxy') return problems
+  if (command === 'cli') return problems
+  if (command !== 'agent' && c.relay === 'native' && c.addon === 'none')
+    report('relay', 'native is done by the addon, and addon is none; leave one of them out')
+  if (command === 'proxy') return problems
 
   if (c.manifests === '') report('manifests', 'a folder is needed: it is the source of all objects')
   if (!NODE_NAME.test(c.nodeName)) report('nodeName', `"${c.nodeName}" is no name of a node`)

@@ -8,6 +8,7 @@ import type { ConnectionRecord } from './admin-shapes.ts'
 import type { Connection, ConnectionEnd } from './connection.ts'
 import { recordOf, serviceOf } from './connection-record.ts'
 import type { ConnectionTable } from './connection-table.ts'
+import { endpointText } from './decision/endpoint-key.ts'
 import type { Ejection } from './decision/service-traffic.ts'
 import type { ProxyView } from './decision/view.ts'
 import { EndpointMeters } from './endpoint-meters.ts'
@@ -94,7 +95,7 @@ export class Journal {
     const service = serviceOf(decision)
     this.#gate.pass(`ejected ${endpoint} ${service ?? ''}`, (suppressed) =>
       this.#parts.log.warn(
-        { service, endpoint, forMs, times, suppressed },
+        { service, endpoint: endpointText(endpoint), forMs: Math.round(forMs), times, suppressed },
         'an endpoint is ejected: it refused connections in a row',
       ),
     )

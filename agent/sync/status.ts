@@ -103,7 +103,7 @@ function degradedReasons(input: StatusInput): string[] {
     reasons.push(`a change has been waiting for ${Math.round(waitingMs / 1_000)} s`)
   if (source.problems.errors > 0)
     reasons.push(
-      `${times(source.problems.errors, 'error')} in the objects of ${source.place}; see \`shunt validate\``,
+      `${times(source.problems.errors, 'error')} in the manifests; see \`shunt validate -f ${source.place}\``,
     )
   // With the mechanism off the plan steers nothing, so the number of frontends does not tell.
   if (steering.mechanism === 'off' && steering.putAside.length > 0)

@@ -113,6 +113,20 @@ test('kernel and proxied connections to Services, and who decided what', async (
   )
 })
 
+test('an attempt that failed the same way many times is told once', async (t) => {
+  const refused = { endpoint: '10.244.1.5:8080', result: 'ECONNREFUSED', durationMs: 0.1 }
+  const other = { endpoint: '10.244.2.6:8080', result: 'ETIMEDOUT', durationMs: 500 }
+  const live = PROXY.live.map((one) => ({ ...one, attempts: [refused, other, refused, refused] }))
+  const { stdout } = await runCommand('connections', {
+    ...parts,
+    proxy: { '/connections': { ...PROXY, live } },
+  })
+  t.regex(
+    stdout,
+    / random, 10\.244\.1\.5:8080 failed with ECONNREFUSED 3 times, 10\.244\.2\.6:8080 failed with ETIMEDOUT +12s/,
+  )
+})
+
 test('of one Service, by name or by namespace and name', async (t) => {
   for (const name of ['empty', 'default/empty']) {
     const { stdout } = await runCommand(`connections ${name} -o json`, parts)

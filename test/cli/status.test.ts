@@ -116,7 +116,7 @@ test('both run and all is well', async (t) => {
 })
 
 test('degraded with reasons still serves', async (t) => {
-  const reasons = ['1 error in the objects of /etc/shunt; see `shunt validate`']
+  const reasons = ['1 error in the manifests; see `shunt validate -f /etc/shunt`']
   const { code, stdout } = await ask('status', { ...AGENT, state: 'degraded', reasons }, PROXY)
   t.is(code, 0)
   t.true(stdout.startsWith('agent        degraded'))

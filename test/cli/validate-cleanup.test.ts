@@ -59,7 +59,7 @@ test('offline commands go on without the bad documents, and say so', async (t) =
   const { code, stderr, stdout } = await runCommand('services -f m', { manifests: manifests(ERROR) })
   t.is(code, 0)
   t.true(stdout.includes('default/web'))
-  t.is(stderr, 'warning: 1 errors in the manifests; see `shunt validate -f m`\n')
+  t.is(stderr, 'warning: 1 error in the manifests; see `shunt validate -f m`\n')
 })
 
 test('trace offline asks neither agent nor kernel', async (t) => {

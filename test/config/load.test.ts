@@ -167,6 +167,13 @@ for (const [flags, expected] of TOGETHER)
     t.deepEqual(await problemsOf(t, { flags }), [expected])
   })
 
+for (const command of ['proxy', 'run'] as const)
+  test(`${command} with a relay in the addon, and no addon`, async (t) => {
+    t.deepEqual(await problemsOf(t, { command, flags: { relay: 'native', addon: 'none' } }), [
+      'relay: native is done by the addon, and addon is none; leave one of them out',
+    ])
+  })
+
 test('an unknown variable is a warning with a suggestion', async (t) => {
   const { warnings } = await load({ environment: { SHUNT_PROXYPORT: '1', PATH: '/bin' } })
   t.deepEqual(warnings.map(formatProblem), [

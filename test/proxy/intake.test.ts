@@ -189,7 +189,9 @@ test('endpoints that refuse in a row are ejected, counted and said once', (t) =>
   }
   t.is(ejected, 18)
   t.is(lab.metrics.value('shunt_proxy_ejections_total', { service: WEB }), 1)
-  t.is(lab.log.lines.filter(({ level }) => level === 'warn').length, 1)
+  const warnings = lab.log.lines.filter(({ level }) => level === 'warn')
+  t.is(warnings.length, 1)
+  t.like(warnings[0]?.fields, { service: WEB, endpoint: bad, forMs: 30_000, times: 1 })
 })
 
 const REFUSALS = [

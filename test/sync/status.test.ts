@@ -78,7 +78,7 @@ const ROWS: readonly (readonly [string, Partial<StatusInput>, string, readonly R
     'objects have errors',
     { source: { ...GOOD.source, problems: { errors: 2, warnings: 0 } } },
     'degraded',
-    [/^2 errors in the objects of \/m/],
+    [/^2 errors in the manifests; see `shunt validate -f \/m`$/],
   ],
   [
     'nobody proxies',
