@@ -114,13 +114,12 @@ const LOAD_BALANCER = {
 const CONNECT = {
   type: 'map',
   meaning: 'Connecting to an endpoint, and to the next one if that fails.',
-  notAbove: [['attemptTimeout', 'deadline']],
   fields: {
     attemptTimeout: {
       type: 'duration',
       ...BOUNDS.connect.attemptTimeoutMs,
       default: DEFAULTS.connect.attemptTimeoutMs,
-      meaning: 'One attempt; the last possible one gets all the time that is left.',
+      meaning: 'One attempt, within the deadline; the last possible one gets all the time that is left.',
     },
     deadline: {
       type: 'duration',
