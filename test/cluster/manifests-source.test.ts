@@ -11,6 +11,7 @@ import { serviceId } from '../../agent/model/ids.ts'
 import { NODE, SERVICE, SLICE } from '../fixtures/malformed/bases.ts'
 
 const WEB = serviceId('default', 'web')
+const TICK_MS = 20
 const LIVE_WITHIN_MS = 1000
 
 const clock: Clock = {
@@ -50,20 +51,23 @@ function portOf(source: ManifestsSource): number | undefined {
   return source.snapshot().services.get(WEB)?.ports[0]?.port
 }
 
-/** Waits for notices of the source until the condition holds; fails after a second. */
+/** Waits for notices of the source until the condition holds; fails after a second of this process's own time. */
 async function live(t: ExecutionContext, source: ManifestsSource, holds: () => boolean): Promise<void> {
-  const startMs = performance.now()
   const { promise, resolve, reject } = Promise.withResolvers<void>()
-  const late = setTimeout(() => reject(new Error('not live within a second')), LIVE_WITHIN_MS)
   const check = (): void => (holds() ? resolve() : undefined)
   const end = source.onChange(check)
+  // Ticks that come late tell what others of the machine took away, which says nothing about the source.
+  let ticks = 0
+  const clockwork = setInterval(() => {
+    if (++ticks * TICK_MS >= LIVE_WITHIN_MS) reject(new Error('not live within a second'))
+  }, TICK_MS)
   check()
   try {
     await promise
-    t.true(performance.now() - startMs < LIVE_WITHIN_MS)
+    t.true(ticks * TICK_MS < LIVE_WITHIN_MS)
   } finally {
     end()
-    clearTimeout(late)
+    clearInterval(clockwork)
   }
 }
 
@@ -95,17 +99,25 @@ test('a file replaced by rename is live, and its objects are never gone in betwe
   const dir = await emptyFolder(t)
   await writeFile(join(dir, 'web.yaml'), SERVICE)
   const source = await watched(t, dir)
-  let gone = false
+  let gone = 0
   source.onChange(() => {
-    gone ||= portOf(source) === undefined
+    if (portOf(source) === undefined) gone++
   })
-  // As editors do: the old file away, a new one in its place a moment later.
-  await rename(join(dir, 'web.yaml'), join(dir, 'web.yaml~'))
-  await pause(120)
-  await writeFile(join(dir, '.web.yaml.new'), OTHER_PORT)
-  await rename(join(dir, '.web.yaml.new'), join(dir, 'web.yaml'))
-  await live(t, source, () => portOf(source) === 81)
-  t.false(gone)
+  // As editors do: the old file away, a new one in its place a moment later. On a busy machine the moment may be too
+  // long for anybody to call it one; then once more.
+  for (let port = 81; ; port++) {
+    const awayMs = performance.now()
+    await rename(join(dir, 'web.yaml'), join(dir, 'web.yaml~'))
+    await writeFile(join(dir, '.web.yaml.new'), SERVICE.replace('port: 80', `port: ${port}`))
+    await pause(120)
+    await rename(join(dir, '.web.yaml.new'), join(dir, 'web.yaml'))
+    const wasMoment = performance.now() - awayMs < 250
+    await live(t, source, () => portOf(source) === port)
+    if (wasMoment) break
+    gone = 0
+    if (port > 90) return t.fail('this machine is too busy for a moment')
+  }
+  t.is(gone, 0)
 })
 
 test('a file emptied and then written keeps its objects in between', async (t) => {
