@@ -93,10 +93,9 @@ function steeringBranch({ steering, steeredFrontends, steeredBy, proxies }: Agen
 
 function proxyBranches({ proxy, agent, nowMs }: StatusAnswers, wide: boolean): readonly Branch[] {
   if (proxy.kind !== 'running') {
-    const wanted = agent.kind === 'running' && agent.status.steeredFrontends > 0
-    return [
-      { label: 'proxy', text: `${proxy.kind}${wanted ? `: ${proxy.because}` : ' · nothing is steered'}` },
-    ]
+    // Without the agent nobody knows what is steered.
+    const idle = agent.kind === 'running' && agent.status.steeredFrontends === 0
+    return [{ label: 'proxy', text: `${proxy.kind}${idle ? ' · nothing is steered' : `: ${proxy.because}`}` }]
   }
   const { status } = proxy
   const { heartbeat, connections, view } = status

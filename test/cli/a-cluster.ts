@@ -10,14 +10,14 @@ import type { SteerState } from '#agent/datapath/steer/steering.ts'
 import { DEFAULT_CONNECTION_POLICY } from '#agent/model/connection-policy.ts'
 import { FAMILIES } from '#agent/model/ip.ts'
 import type { SteerMode } from '#agent/model/service.ts'
-import type { Plan } from '#agent/plan/plan.ts'
+import type { Plan, PlanOptions } from '#agent/plan/plan.ts'
 import { planJson } from '#agent/sync/plan-json.ts'
-import { aService, aSlice, aWorld, idOf, planOf } from '#test/support/build.ts'
+import { aService, aSlice, aWorld, idOf, planOf, type SnapshotParts } from '#test/support/build.ts'
 import { fakeDatapath } from '#test/support/fake-datapath.ts'
 
 /** `default/web` with two endpoints, NodePort and affinity, and `default/empty` without endpoints. */
-export function clusterPlan(steer: SteerMode = 'auto'): Plan {
-  return planOf({
+export function clusterPlan(steer: SteerMode = 'auto', options: Partial<PlanOptions> = {}): Plan {
+  const parts: SnapshotParts = {
     generation: 42,
     services: [
       aService({ type: 'NodePort', ports: [{ name: 'http', port: 80, nodePort: 30080 }], steer }),
@@ -33,7 +33,8 @@ export function clusterPlan(steer: SteerMode = 'auto'): Plan {
         endpoints: ['10.244.1.5', { ip: '10.244.2.6', nodeName: 'n2', zone: 'z2' }],
       }),
     ],
-  })
+  }
+  return planOf(parts, options)
 }
 
 /** `default/web` with a TrafficPolicy and a TLSRoute whose backend is missing. */

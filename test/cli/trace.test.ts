@@ -1,6 +1,7 @@
 // Golden outputs of shunt trace.
 
 import test from 'ava'
+import { PROXY_PORT } from '#agent/model/steering-names.ts'
 import { agentOf, clusterPlan, kernelOf } from './a-cluster.ts'
 import type { FakeParts } from './fake-ports.ts'
 import { golden, runCommand } from './run-command.ts'
@@ -211,6 +212,13 @@ const CASES: readonly Golden[] = [
     `,
   },
 ]
+
+test('a connection that DNAT leads to the proxy is not said to miss the endpoints', async (t) => {
+  const byDnat = clusterPlan('always', { steering: { mechanism: 'dnat', proxyPort: PROXY_PORT } })
+  const parts = { agent: agentOf(byDnat), node: kernelOf(byDnat, { proxy: true }) }
+  const { stdout } = await runCommand('trace 10.244.1.9 10.96.0.10:80', parts)
+  t.regex(stdout, /^kernel .* → SHUNT-STEER-TAKE rule .*\n +100\.0% {2}hands it to the proxy\n/m)
+})
 
 for (const { what, line, parts, code, stdout, stderr } of CASES)
   test(`${what}: shunt ${line}`, async (t) => {

@@ -129,7 +129,9 @@ function kernelBranch(walk: Walk, expected: Explanation, wide: boolean): Branch 
   const shared = commonLength(paths)
   // With one fate everything is shared; the chain of its endpoint belongs to its own line.
   const ahead =
-    walk.fates.length === 1 && walk.fates[0]?.translated === true ? Math.max(0, shared - 2) : shared
+    walk.fates[1] === undefined && walk.fates[0] !== undefined && isBalanced(walk.fates[0])
+      ? Math.max(0, shared - 2)
+      : shared
   const start = paths[0]?.slice(0, ahead) ?? []
   return {
     label: 'kernel',
@@ -146,17 +148,22 @@ function pathText(first: Hop | undefined, hops: readonly Hop[]): string {
 }
 
 function fateBranch(fate: Fate, own: readonly Hop[], expected: Explanation, wide: boolean): Branch {
-  const chain = fate.translated
+  const isEndpoint = isBalanced(fate)
+  const chain = isEndpoint
     ? (own.findLast((hop) => hop.leads.includes('-'))?.leads ?? own[0]?.chain ?? '')
     : ''
-  const where = fate.translated && fate.end === 'delivered' ? conditionOf(fate, expected) : ''
-  const end =
-    isProxied(fate) || !fate.translated || fate.end !== 'delivered' ? fateText(fate) : endpointText(fate)
+  const where = isEndpoint && fate.end === 'delivered' ? conditionOf(fate, expected) : ''
+  const end = !isEndpoint || fate.end !== 'delivered' ? fateText(fate) : endpointText(fate)
   return {
     label: percent(fate.probability),
     text: `${chain === '' ? '' : `${chain} → `}${end}${where === '' ? '' : `   ${where}`}`,
     children: wide ? fate.hops.map(ruleBranch) : [],
   }
+}
+
+/** DNAT may also lead to the proxy, which is no endpoint. */
+function isBalanced(fate: Fate): boolean {
+  return fate.translated && !isProxied(fate)
 }
 
 function endpointText(fate: Fate): string {
