@@ -254,11 +254,28 @@ void an_answer_before_a_reset_arrives() {
 
 void urgent_bytes_stay_in_the_stream() {
   Frontend setup;
-  const Flow flow = setup.flow();
-  write_all(flow.client, "before");
-  EXPECT(::send(flow.client.get(), "!", 1, MSG_OOB) == 1);
-  write_all(flow.client, "after");
-  EXPECT(read_some(flow.endpoint, 12) == "before!after");
+  for (const bool from_client : {true, false}) {
+    const Flow flow = setup.flow();
+    const Fd &sender = from_client ? flow.client : flow.endpoint;
+    const Fd &reader = from_client ? flow.endpoint : flow.client;
+    const auto arrives = [&](const std::string &before, const std::string &after) {
+      std::thread writer([&] {
+        write_all(sender, before);
+        EXPECT(::send(sender.get(), "!", 1, MSG_OOB) == 1);
+        write_all(sender, after);
+      });
+      const std::string all = before + "!" + after;
+      EXPECT(read_some(reader, all.size()) == all);
+      writer.join();
+    };
+    arrives("before", "after");
+    // In the middle of what is spliced, where the kernel stops short of it.
+    for (int i = 0; i < 20; i++)
+      arrives(std::string(3 << 20, 'b'), std::string(1 << 20, 'a'));
+    // And nothing was taken for an end.
+    write_all(reader, "answer");
+    EXPECT(read_some(sender, 6) == "answer");
+  }
 }
 
 void many_flows_at_once() {

@@ -37,6 +37,9 @@ Fd listen_tcp(const ListenOptions &options) {
     else
       enable(fd.get(), IPPROTO_IP, IP_TRANSPARENT, "setsockopt IP_TRANSPARENT");
   }
+  // Before listen: a connection inherits what the listener has when its handshake ends.
+  enable(fd.get(), IPPROTO_TCP, TCP_NODELAY, "setsockopt TCP_NODELAY");
+  enable(fd.get(), SOL_SOCKET, SO_OOBINLINE, "setsockopt SO_OOBINLINE");
   check("bind", ::bind(fd.get(), options.at.address(), options.at.size));
   check("listen", ::listen(fd.get(), options.backlog));
   return fd;

@@ -16,7 +16,8 @@ struct ListenOptions {
   bool v6_only = false;
 };
 
-/** Listening, non-blocking, close-on-exec. */
+/** Listening, non-blocking, close-on-exec. What it accepts sends at once and reads an urgent byte
+ * where it stands in the stream. */
 Fd listen_tcp(const ListenOptions &options);
 
 /** A TCP socket for an outgoing connection, non-blocking, TCP_NODELAY; mark 0 sets none. */

@@ -38,7 +38,7 @@ Progress Direction::pump(Mover &mover, int source, int sink) {
     else if (moved >= kTurnSize)
       return Progress::kMore;
     else if (splices && take_pipe(mover))
-      step = fill_pipe(source, moved);
+      step = fill_pipe(mover, source, sink, moved);
     else
       step = copy(mover, source, sink, moved);
 
@@ -138,20 +138,20 @@ Direction::Step Direction::write_rest(int sink) {
   return Step::kGo;
 }
 
-Direction::Step Direction::fill_pipe(int source, size_t &moved) {
+Direction::Step Direction::fill_pipe(Mover &mover, int source, int sink, size_t &moved) {
   // No SPLICE_F_MORE on the way out: if the source falls silent after it, the last segment would
   // wait for 200 ms.
   const ssize_t got = ::splice(source, nullptr, pipe->write_end.get(), nullptr, pipe->capacity,
                                SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+  if (got < 0 && !would_block(errno))
+    return errno == EINTR ? Step::kGo : Step::kSourceLost;
+  // Splice does not get past an urgent byte: it says that there is nothing, or after FIN that the
+  // end is reached. Reading gets past it, and knows.
+  if (got == 0 || (got < 0 && drain))
+    return copy(mover, source, sink, moved);
   if (got < 0) {
-    if (!would_block(errno))
-      return errno == EINTR ? Step::kGo : Step::kSourceLost;
     // EAGAIN says "nothing to read" or "no room in the pipe"; here the pipe is empty.
     readable = false;
-    return Step::kGo;
-  }
-  if (got == 0) {
-    over = true;
     return Step::kGo;
   }
   const auto size = static_cast<size_t>(got);

@@ -69,7 +69,7 @@ private:
   enum class Step : uint8_t { kGo, kWait, kSourceLost, kSinkLost, kNoMemory };
 
   Step copy(Mover &mover, int source, int sink, size_t &moved);
-  Step fill_pipe(int source, size_t &moved);
+  Step fill_pipe(Mover &mover, int source, int sink, size_t &moved);
   Step write_rest(int sink);
   Step empty_pipe(Mover &mover, int sink);
   /** Copy or splice from now on? */

@@ -21,8 +21,6 @@ void Engine::on_leg(Connection &connection, Leg leg, uint32_t events) {
   if (over || (events & EPOLLOUT))
     writes.writable = true;
   const int fd = leg == Leg::kClient ? connection.client.get() : connection.endpoint.get();
-  if (events & EPOLLPRI)
-    read_urgent_inline(fd);
   if (leg == Leg::kClient && over)
     connection.hung_up = true;
 

@@ -163,6 +163,7 @@ void Engine::take_in(Adoption &adoption) {
   for (const int fd : {connection.client.get(), connection.endpoint.get()}) {
     const int flags = ::fcntl(fd, F_GETFL);
     usable = usable && flags >= 0 && ::fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0;
+    usable = usable && read_urgent_inline(fd) == 0;
   }
   usable = usable && watch(connection, Leg::kClient) == 0;
   usable = usable && watch(connection, Leg::kEndpoint) == 0;

@@ -29,12 +29,16 @@ int keep_alive(int fd) {
   return error != 0 ? error : set(fd, IPPROTO_TCP, TCP_KEEPIDLE, kKeepAliveSeconds);
 }
 
+int read_urgent_inline(int fd) { return set(fd, SOL_SOCKET, SO_OOBINLINE, 1); }
+
 int open_outgoing(int family, uint32_t mark, int &fd) {
   Fd socket(::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   fd = -1;
   if (!socket)
     return errno;
   int error = send_at_once(socket.get());
+  if (error == 0)
+    error = read_urgent_inline(socket.get());
   if (error == 0 && mark != 0)
     error = set(socket.get(), SOL_SOCKET, SO_MARK, static_cast<int>(mark));
   if (error == 0)
@@ -61,8 +65,6 @@ void reset_on_close(int fd) {
 void set_low_water(int fd, uint32_t bytes) {
   set(fd, SOL_SOCKET, SO_RCVLOWAT, bytes > INT_MAX ? INT_MAX : static_cast<int>(bytes));
 }
-
-void read_urgent_inline(int fd) { set(fd, SOL_SOCKET, SO_OOBINLINE, 1); }
 
 LegInfo leg_info(int fd) {
   tcp_info info{};

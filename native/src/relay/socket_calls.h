@@ -13,7 +13,12 @@ int send_at_once(int fd);
 /** From time to time the kernel asks a silent peer whether it is still there. */
 int keep_alive(int fd);
 
-/** Non-blocking, sends at once; mark 0 sets none. `fd` is -1 after an error. */
+/** An urgent byte stays in the stream. It has to be said before one can come: a read that is faster
+ * than the news of it loses the byte. Listeners of listen_tcp have it said already. */
+int read_urgent_inline(int fd);
+
+/** Non-blocking, sends at once, reads an urgent byte inline; mark 0 sets none. `fd` is -1 after an
+ * error. */
 int open_outgoing(int family, uint32_t mark, int &fd);
 
 /** SO_ERROR, which reading clears. */
@@ -27,9 +32,6 @@ void reset_on_close(int fd);
 
 /** EPOLLIN only when so many bytes wait. */
 void set_low_water(int fd, uint32_t bytes);
-
-/** An urgent byte stays in the stream, where it would otherwise be lost. */
-void read_urgent_inline(int fd);
 
 LegInfo leg_info(int fd);
 
