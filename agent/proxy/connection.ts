@@ -13,7 +13,13 @@ export type ConnectionState =
   /** Nothing was decided yet. */
   | { readonly kind: 'accepted' }
   /** Its first bytes decide. */
-  | { readonly kind: 'peeking'; readonly decision: PeekDecision; readonly deadlineAtMs: number }
+  | {
+      readonly kind: 'peeking'
+      readonly decision: PeekDecision
+      readonly deadlineAtMs: number
+      /** What the engine was told to wait for. */
+      readonly atLeastBytes: number
+    }
   /** The engine tries the candidates of the decision, in order. */
   | Connecting
   /** No candidate took it; `cancel` ends the wait for the next round. */

@@ -164,7 +164,7 @@ export class Intake {
 
   #peek(connection: Connection, decision: PeekDecision, deadlineAtMs: number, atLeastBytes: number): void {
     const timeoutMs = Math.max(0, deadlineAtMs - this.#parts.clock.monotonicMs())
-    connection.state = { kind: 'peeking', decision, deadlineAtMs }
+    connection.state = { kind: 'peeking', decision, deadlineAtMs, atLeastBytes }
     connection.worker.engine.decide(connection.id, { kind: 'peek', atLeastBytes, timeoutMs })
   }
 
@@ -172,7 +172,10 @@ export class Intake {
     const { state, worker, id } = connection
     if (state.kind !== 'peeking') return
     const { decision, deadlineAtMs } = state
-    const opening = readOpening(worker.engine.peek(id, MAX_PEEK_BYTES), over, decision.wanted)
+    const bytes = worker.engine.peek(id, MAX_PEEK_BYTES)
+    // A look ends at an urgent byte of the client's, whatever waits behind it: another would show no more, and come at once.
+    const isAll = over || bytes.length < state.atLeastBytes
+    const opening = readOpening(bytes, isAll, decision.wanted)
     if (opening.kind === 'more') return this.#peek(connection, decision, deadlineAtMs, opening.atLeastBytes)
     for (const { lookedFor, result } of opening.looks) this.#parts.journal.looked(lookedFor, result)
     this.#decide(connection, { peeked: opening.peeked })

@@ -315,6 +315,21 @@ test('a trusted source’s header names the client for everything, and is skippe
   t.is(lab.metrics.value('shunt_proxy_first_bytes_total', { looked_for: 'proxy-header', result: 'read' }), 2)
 })
 
+test('an urgent byte among the first bytes does not make it look for ever', (t) => {
+  const lab = trusting({ fair: false })
+  const id = lab.engine.accept('192.168.0.77:5000', STEERED)
+  // The first three of many bytes that wait can be seen.
+  lab.engine.firstBytes = writeProxyHeader(endpointOf(CLIENT), endpointOf(STEERED)).subarray(0, 3)
+  lab.engine.events.readable(id, 100, false)
+  t.is(lab.engine.verdict(id)?.kind, 'peek')
+  lab.engine.events.readable(id, 100, false)
+  t.not(lab.engine.verdict(id)?.kind, 'peek')
+  t.is(
+    lab.metrics.value('shunt_proxy_first_bytes_total', { looked_for: 'proxy-header', result: 'incomplete' }),
+    1,
+  )
+})
+
 const WITHOUT_HEADER = [
   {
     name: 'sends something else',

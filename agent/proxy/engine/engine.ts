@@ -31,7 +31,7 @@ export interface Engine {
    * connection that has ended is late news and ignored.
    */
   decide(connection: ConnectionId, verdict: Verdict): void
-  /** After `readable`: the first bytes, left where they are; at most so many. */
+  /** After `readable`: the first bytes, left where they are; at most so many, and none behind an urgent byte. */
   peek(connection: ConnectionId, maxBytes: number): Uint8Array
   /** Resets both sides; `ended` comes with `aborted`. Late news is ignored. */
   abort(connection: ConnectionId): void
