@@ -30,7 +30,7 @@ export function decodeTrafficPolicy(input: unknown, root?: Place): Decoding<read
     const fields = object.map('spec')
     if (fields === undefined) return undefined
     const spec = readMap(fields, TRAFFIC_POLICY_SPEC)
-    warnOfSlowStart(fields, spec)
+    warnOfNoEffect(fields, spec)
     // Its parts may be missing after an error, and then nobody looks at the value.
     if (object.report.failed) return undefined
     const created = createdAtMs(metadata.fields)
@@ -47,12 +47,14 @@ export function decodeTrafficPolicy(input: unknown, root?: Place): Decoding<read
   })
 }
 
-/** Maglev's table and PeakEWMA's costs leave no place for a weight that grows. */
-function warnOfSlowStart(fields: Fields, { loadBalancer }: Spec): void {
-  const type = loadBalancer?.type
-  if ((type !== 'Maglev' && type !== 'PeakEWMA') || (loadBalancer?.slowStart?.window ?? 0) === 0) return
-  const place = { parent: fields.at('loadBalancer'), step: 'slowStart' }
-  fields.report.warn(place, `has no effect with ${type}`)
+/** Maglev's table and PeakEWMA's costs leave no place for a weight that grows; only the latter have a decay. */
+function warnOfNoEffect(fields: Fields, { loadBalancer }: Spec): void {
+  if (loadBalancer === undefined) return
+  const { type, slowStart, decay } = loadBalancer
+  const warn = (step: string): void =>
+    fields.report.warn({ parent: fields.at('loadBalancer'), step }, `has no effect with ${type}`)
+  if ((type === 'Maglev' || type === 'PeakEWMA') && (slowStart?.window ?? 0) !== 0) warn('slowStart')
+  if (type !== 'PeakEWMA' && decay !== DEFAULT_CONNECTION_POLICY.balancer.decayMs) warn('decay')
 }
 
 function connectionPolicy(spec: Spec): ConnectionPolicy {
