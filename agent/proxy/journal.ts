@@ -2,6 +2,7 @@
 // an operator should see, one for each kind and interval however often it happens.
 
 import type { Clock } from '../model/clock.ts'
+import { hostPort, type Ip } from '../model/ip.ts'
 import type { Log } from '../model/log.ts'
 import type { Metrics, ScrapedMetrics } from '../model/metrics.ts'
 import type { ConnectionRecord } from './admin-shapes.ts'
@@ -66,7 +67,7 @@ export class Journal {
     const service = serviceOf(decision)
     this.#gate.pass(because, (suppressed) =>
       this.#parts.log.info(
-        { client, destination, service, because, why, suppressed },
+        { client: textOf(client), destination: textOf(destination), service, because, why, suppressed },
         `connection refused: ${because}`,
       ),
     )
@@ -147,4 +148,9 @@ export class Journal {
     this.#refused.set(reason, (this.#refused.get(reason) ?? 0) + times)
     this.#parts.metrics.add('shunt_proxy_refused_total', { reason }, times)
   }
+}
+
+/** Of one line, as everywhere else; undefined stays so. */
+function textOf(address: { readonly ip: Ip; readonly port: number } | undefined): string | undefined {
+  return address === undefined ? undefined : hostPort(address.ip, address.port)
 }

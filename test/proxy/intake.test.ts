@@ -211,8 +211,10 @@ for (const { name, destination, because } of REFUSALS)
     t.deepEqual(lab.journal.refusals(), { [because]: 5 })
     t.is(lab.metrics.value('shunt_proxy_refused_total', { reason: because }), 5)
     t.deepEqual(
-      lab.log.lines.filter(({ level }) => level === 'info').map(({ message }) => message),
-      [`connection refused: ${because}`],
+      lab.log.lines
+        .filter(({ level }) => level === 'info')
+        .map(({ message, fields }) => [message, 'client' in fields && fields.client]),
+      [[`connection refused: ${because}`, CLIENT]],
     )
     t.deepEqual(
       lab.records.map(({ ended }) => ended),
