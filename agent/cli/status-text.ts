@@ -113,7 +113,7 @@ function proxyBranches({ proxy, agent, nowMs }: StatusAnswers, wide: boolean): r
       text:
         view === null
           ? 'none yet'
-          : `generation ${view.generation} from ${view.source === 'agent' ? 'the agent' : 'disk'} · ${times(view.frontends, 'frontend')}`,
+          : `generation ${view.generation} from ${sourceText(view.source, status.agentConnected)} · ${times(view.frontends, 'frontend')}`,
     },
     { label: 'heartbeat', text: beat },
     {
@@ -195,4 +195,10 @@ export function duration(ms: number): string {
 
 function times(count: number, noun: string, plural = `${noun}s`): string {
   return `${count} ${count === 1 ? noun : plural}`
+}
+
+/** A connected agent sends what is newer: one that sent nothing has the same view, or none yet. */
+function sourceText(source: 'agent' | 'disk', agentConnected: boolean): string {
+  if (source === 'agent') return 'the agent'
+  return agentConnected ? 'disk, none newer from the agent' : 'disk'
 }

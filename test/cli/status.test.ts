@@ -188,6 +188,15 @@ test('the JSON has both answers whole', async (t) => {
   t.like(absent, { ready: false, agent: { state: 'absent' }, proxy: { state: 'absent' } })
 })
 
+test('a view from disk is current while the agent is connected', async (t) => {
+  const view = { epoch: 'e', generation: 42, source: 'disk', frontends: 2, services: 1 }
+  for (const [agentConnected, says] of [
+    [true, /^view +generation 42 from disk, none newer from the agent · 2 frontends$/m],
+    [false, /^view +generation 42 from disk · 2 frontends$/m],
+  ] as const)
+    t.regex((await ask('status', AGENT, { ...PROXY, view, agentConnected })).stdout, says)
+})
+
 test('a mechanism that was put aside says why', async (t) => {
   const steering = {
     ...AGENT.steering,
