@@ -211,7 +211,7 @@ export const OPTIONS = {
     type: type.integer(0, 256),
     default: 0,
     defaultText: '0: one for each CPU',
-    doc: 'Threads of the proxy that accept and relay.',
+    doc: 'Threads of the proxy that accept and relay; without the native relay there is one, whatever this says.',
     commands: PROXY,
   }),
   relay: row({
