@@ -3,6 +3,7 @@
 
 import test, { type ExecutionContext } from 'ava'
 
+import { until } from '../support/lab/wait.ts'
 import { CLIENT_POD, GOOD_POD, NODE, RelayStage, type RelayService } from './relay-stage.ts'
 
 /** Not the default, so that its pipes are counted apart from those of other proxies of this machine. */
@@ -90,10 +91,14 @@ test.serial(
     const taken = await stage.load(CLIENT_POD, 'pipes', {}, AS_USER)
     const [copiedBefore, splicedBefore] = [await counted('copied_bytes'), await counted('spliced_bytes')]
     await transfersAll(t)
-    t.true((await counted('copied_bytes')) - copiedBefore >= STREAMS * (UP + DOWN))
+    await stage.untilMetric(
+      'shunt_proxy_worker_counts_total',
+      { what: 'copied_bytes' },
+      copiedBefore + STREAMS * (UP + DOWN),
+    )
     t.is(await counted('spliced_bytes'), splicedBefore)
     t.true((await counted('pipe_shortages')) > 0)
-    t.regex(stage.proxy.log(), /no more pipes/)
+    await until('the log says it', () => stage.proxy.log().includes('no more pipes'))
     const { pipes } = await taken.end()
     t.true(pipes > 100, `${pipes} pipes were enough`)
     await transfersAll(t)

@@ -156,7 +156,16 @@ test('kill -9 of the proxy that serves: it loses what it relays, new connections
   const rate = await rateFor(t, stage)
   const before = await stage.load(CLIENT_POD, 'idle', { to, count: 20, concurrency: 20 })
   const successor = await takeOver(stage)
+  await until(
+    'the first accepts no more',
+    async () => {
+      const { state, predecessors } = await stage.status()
+      return state === 'serving' && predecessors.length === 1
+    },
+    { explain: () => successor.log() },
+  )
   const after = await stage.load(CLIENT_POD, 'idle', { to, count: 20, concurrency: 20 })
+  t.is((await stage.status()).connections.open, 20)
   const conns = await stage.load(CLIENT_POD, 'conns', {
     to,
     rate,
