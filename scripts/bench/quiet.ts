@@ -12,10 +12,10 @@ interface Group {
   readonly share: string
 }
 
-/** cgroup v1 and v2: ten times an ordinary process, or group. */
+/** cgroup v1 and v2: four times an ordinary process, or group; more would starve what else the machine does. */
 const GROUPS: readonly Group[] = [
-  { root: '/sys/fs/cgroup/cpu', file: 'cpu.shares', share: '20480' },
-  { root: '/sys/fs/cgroup', file: 'cpu.weight', share: '2000' },
+  { root: '/sys/fs/cgroup/cpu', file: 'cpu.shares', share: '4096' },
+  { root: '/sys/fs/cgroup', file: 'cpu.weight', share: '400' },
 ]
 
 /** Holds for this process and all that it starts until the result is called. Sentences on what could not be had. */

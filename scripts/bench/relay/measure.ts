@@ -1,5 +1,7 @@
 // One visit to one peer in a lab of its own: every measurement of the table once, every byte compared.
 
+import { setTimeout as sleep } from 'node:timers/promises'
+
 import { createLab, type Lab } from '../../../test/support/lab/lab.ts'
 import type { SpawnOptions } from '../../../test/support/lab/processes.ts'
 import {
@@ -28,8 +30,9 @@ export interface MemoryFigures {
   readonly connections: number
 }
 
+const SETTLE_MS = 10_000
 const BULK_BYTES = 3e9
-const PING_PONG_SECONDS = 2
+const PING_PONG_SECONDS = 3
 const LOADED_SECONDS = 5
 export const LOADED_CONNECTIONS = 16
 /** Until V8 has compiled what runs for each, as in any proxy that runs for a minute; the others get as many. */
@@ -56,6 +59,8 @@ export async function visit(name: PeerName, ratePerSecond: number | undefined): 
 /** What a visit costs in memory: at rest, and for each of many idle connections that are relayed. */
 export async function visitMemory(name: PeerName, count: number): Promise<MemoryFigures> {
   return withPeer(name, async ({ lab, to, pids }) => {
+    // A proxy that has just started still holds what only the start needed.
+    await sleep(SETTLE_MS)
     const idleMib = rssKibOf(pids) / 1024
     // What the first ones make it reserve once is no cost of each.
     const first = await startLoad(at(lab, CLIENT_POD), 'idle', { to, count: Math.floor(count / 10) })
