@@ -19,9 +19,9 @@ namespace {
 struct Side {
   Fd epoll{::epoll_create1(EPOLL_CLOEXEC)};
   relay::Counters counters{};
-  int taken = 0;
+  int taken = 0, failed = 0;
   relay::Acceptor acceptor{epoll.get(), counters, [this](relay::Accepted) { taken++; },
-                           [](int, int) {}};
+                           [this](int, int) { failed++; }};
 
   explicit Side(int listener) {
     acceptor.add(listener);
@@ -72,5 +72,11 @@ int main() {
   EXPECT(second.woken(0));
   second.acceptor.accept(listener.get(), 1000);
   EXPECT(first.taken + second.taken == 2);
+
+  // One that listens no more is told of once, and not looked at again.
+  ::shutdown(listener.get(), SHUT_RDWR);
+  second.acceptor.accept(listener.get(), 1000);
+  EXPECT(second.failed == 1);
+  EXPECT(!second.woken(0));
   return test::failures;
 }

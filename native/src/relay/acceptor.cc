@@ -46,18 +46,25 @@ void Acceptor::add(int fd) {
   listeners_.push_back({fd, port_of(own)});
 }
 
-void Acceptor::remove(int fd) {
+std::optional<Acceptor::Listener> Acceptor::forget(int fd) {
   const auto found = std::find_if(listeners_.begin(), listeners_.end(),
                                   [fd](auto &each) { return each.fd == fd; });
   if (found == listeners_.end())
-    return;
+    return std::nullopt;
   const Listener listener = *found;
   listeners_.erase(found);
   if (watching_)
     ::epoll_ctl(epoll_, EPOLL_CTL_DEL, fd, nullptr);
+  return listener;
+}
+
+void Acceptor::remove(int fd) {
+  const auto listener = forget(fd);
+  if (!listener)
+    return;
   // This epoll may have been the only one that was woken for what waits now: nobody else would come
   // for it before the next connection.
-  for (int i = 0; i < kLastBatch && accept_one(listener, 0); i++) {
+  for (int i = 0; i < kLastBatch && accept_one(*listener, 0); i++) {
   }
 }
 
@@ -129,7 +136,7 @@ bool Acceptor::accept_one(const Listener &listener, uint64_t now_ms) {
 /** Connections wait in the queue for a while; a closed listener would fail for ever. */
 void Acceptor::fail(int fd, int error, uint64_t now_ms) {
   if (error == EBADF || error == EINVAL || error == ENOTSOCK || error == EOPNOTSUPP)
-    remove(fd);
+    forget(fd);
   else
     not_before_ms_ = now_ms + kPauseMs;
   failed_(fd, error);

@@ -6,6 +6,7 @@
 #include "shared_memory.h"
 
 #include <functional>
+#include <optional>
 #include <sys/socket.h>
 #include <vector>
 
@@ -49,6 +50,8 @@ private:
     uint16_t port;
   };
 
+  /** It as it was; nullopt if it is none. */
+  std::optional<Listener> forget(int fd);
   bool accept_one(const Listener &listener, uint64_t now_ms);
   void fail(int fd, int error, uint64_t now_ms);
   static bool destination_of(const Listener &listener, Accepted &accepted);
