@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import test from 'ava'
 import * as fc from 'fast-check'
+import type { ServicePortKey } from '#agent/model/ids.ts'
 import { FAMILIES } from '#agent/model/ip.ts'
 import { buildPlan } from '#agent/plan/build.ts'
 import { explain } from '#agent/plan/explain.ts'
@@ -153,12 +154,18 @@ function problemsOf(plan: Plan, snapshot: Snapshot): string[] {
         .flatMap((slice) =>
           slice.ports.flatMap((p) => slice.endpoints.map((e) => `${slice.service}|${e.ip}|${p.port}`)),
         )
+      // Endpoints of the backends stand in where a TLSRoute leads on and the Service has none of its own.
+      const named = [
+        port.key,
+        ...port.tlsRoutes.flatMap(({ backends }) => backends.map(({ service }) => service)),
+      ]
+      const services = new Set(named.flatMap((key) => (key === null ? [] : [serviceOf(key)])))
       for (const pool of [port.cluster, port.local]) {
         const names = pool.map((e) => (e.ip.includes(':') ? `[${e.ip}]:${e.port}` : `${e.ip}:${e.port}`))
         if (names.join() !== [...new Set(names)].sort().join())
           problems.push(`${port.key}: pool ${names.join()}`)
         for (const e of pool)
-          if (!given.includes(`${port.namespace}/${port.service}|${e.ip}|${e.port}`))
+          if (![...services].some((service) => given.includes(`${service}|${e.ip}|${e.port}`)))
             problems.push(`${port.key}: ${e.ip}:${e.port} is in no slice`)
         if (new Set(pool.map((e) => e.state)).size > 1)
           problems.push(`${port.key}: ready and terminating mixed`)
@@ -178,4 +185,9 @@ function problemsOf(plan: Plan, snapshot: Snapshot): string[] {
     }
   }
   return problems
+}
+
+/** `ns/name` of `ns/name:port/TCP`. */
+function serviceOf(key: ServicePortKey): string {
+  return key.replace(/(:[^/]*)?\/[A-Z]+$/, '')
 }
