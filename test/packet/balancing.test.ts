@@ -162,6 +162,10 @@ test.serial('LeastConnections: an endpoint with long-lived connections gets no n
   const onP11 = held.filter(({ first }) => first.kind === 'answered' && first.by === 'p11')
   t.true(onP11.length >= 15 && onP11.length <= 25, `${onP11.length} of 60 came to p11`)
   await Promise.all(held.filter((one) => !onP11.includes(one)).map((one) => one.drop()))
+  await until('the proxy knows that the others are over', async () => {
+    const open = await stage.open(PINNED)
+    return open['p12'] === 0 && open['p21'] === 0
+  })
   const busy = tally(await stage.connect(PINNED, { count: 300, concurrency: 4 }))
   t.deepEqual([busy['p11'], (busy['p12'] ?? 0) + (busy['p21'] ?? 0)], [undefined, 300])
   await Promise.all(onP11.map((one) => one.drop()))
