@@ -38,7 +38,7 @@ export const LOADED_CONNECTIONS = 16
 /** Until V8 has compiled what runs for each, as in any proxy that runs for a minute; the others get as many. */
 export const WARM_UP_CONNECTIONS = 40_000
 /** Fewer than half of the ports of one address: beyond, the kernel's search for a free one costs more than the rest. */
-const CONNECTIONS = 8000
+const CONNECTIONS = 12_000
 const CONCURRENCY = 16
 
 /** @param ratePerSecond round trips a second of the run at a fixed rate */
@@ -46,12 +46,13 @@ export async function visit(name: PeerName, ratePerSecond: number | undefined): 
   return withPeer(name, async ({ client, to, pids }) => {
     // The endpoint closes first, so that no proxy holds ports in TIME_WAIT.
     await client('conns', { to, count: WARM_UP_CONNECTIONS, close: 'server' })
+    // Next, before V8 drops code that it has not used for a while.
+    const shortLived = await connections(client, to, pids)
     return {
       bulk: { 1: await bulk(client, to, pids, 1), 8: await bulk(client, to, pids, 8) },
       pingPong: { 1: await pingPong(client, to, pids, 1), 64: await pingPong(client, to, pids, 64) },
       loadedUs: ratePerSecond === undefined ? undefined : await loaded(client, to, ratePerSecond),
-      // Last: its thousands of connections in TIME_WAIT would be in the way of the others.
-      connections: await connections(client, to, pids),
+      connections: shortLived,
     }
   })
 }
